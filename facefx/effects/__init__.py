@@ -1,0 +1,1 @@
+"""Faces → patches: one family a file."""

@@ -1,0 +1,104 @@
+"""Boxes in plain NumPy: `xyxy`, float32, half-open pixels of the stored picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefx.errors import ShapeError
+
+__all__ = ["Boxes", "area", "as_boxes", "centre_size", "clip", "grow", "iou", "lerp", "nms", "to_rotated"]
+
+Boxes = NDArray[np.float32]
+
+
+def as_boxes(values: object) -> Boxes:
+    """Return an (n, 4) float32 array; an empty input gives (0, 4).
+
+    Raises ShapeError if the last axis is not 4.
+
+    >>> as_boxes([]).shape
+    (0, 4)
+    """
+    boxes = np.asarray(values, dtype=np.float32)
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ShapeError(f"boxes must be (n, 4) xyxy, got {boxes.shape}")
+    return boxes
+
+
+def area(xyxy: Boxes) -> NDArray[np.float32]:
+    """Return (n,) areas in square pixels; a box turned inside out has area 0."""
+    size = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0)
+    return np.asarray(size[:, 0] * size[:, 1], np.float32)
+
+
+def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Return the (n, m) intersection over union of every pair.
+
+    >>> float(iou(as_boxes([[0, 0, 2, 2]]), as_boxes([[1, 0, 3, 2]]))[0, 0])
+    0.3333333432674408
+    """
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    inner = np.prod(np.maximum(high - low, 0), axis=2)
+    union = area(a)[:, None] + area(b)[None, :] - inner
+    return np.asarray(inner / np.maximum(union, 1e-9), np.float32)
+
+
+def nms(xyxy: Boxes, confidence: NDArray[np.float32], iou_threshold: float = 0.3) -> NDArray[np.intp]:
+    """Keep the best box of each overlapping group, most confident first.
+
+    Ties go to the earlier row, so the result does not depend on the sort's mood.
+
+    >>> nms(as_boxes([[0, 0, 9, 9], [1, 1, 9, 9]]), np.float32([.8, .9])).tolist()
+    [1]
+    """
+    order = np.argsort(-confidence, kind="stable")
+    overlap = iou(xyxy, xyxy) > iou_threshold
+    keep: list[int] = []
+    for row in order:
+        if not overlap[row, keep].any():
+            keep.append(int(row))
+    return np.asarray(keep, np.intp)
+
+
+def centre_size(xyxy: Boxes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return ((n, 2) centres, (n, 2) widths and heights)."""
+    centre = np.asarray((xyxy[:, :2] + xyxy[:, 2:]) / 2, np.float32)
+    return centre, np.asarray(xyxy[:, 2:] - xyxy[:, :2], np.float32)
+
+
+def grow(xyxy: Boxes, scale: float) -> Boxes:
+    """Scale each box about its own centre; `scale` 1.3 makes it 1.3 times as wide and as high."""
+    centre, size = centre_size(xyxy)
+    half = size * np.float32(scale / 2)
+    return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+
+
+def clip(xyxy: Boxes, width: int, height: int) -> Boxes:
+    """Cut boxes at the picture's edges; a box outside becomes empty, not negative."""
+    limit = np.array([width, height, width, height], np.float32)
+    return np.clip(xyxy, 0, limit).astype(np.float32)
+
+
+def lerp(a: Boxes, b: Boxes, t: NDArray[np.float32] | float) -> Boxes:
+    """Go from box a (t = 0) to box b (t = 1) in a straight line; t beyond 0..1 extrapolates."""
+    weight = np.asarray(t, np.float32).reshape(-1, 1) if np.ndim(t) else np.float32(t)
+    return np.asarray(a + (b - a) * weight, np.float32)
+
+
+def to_rotated(xyxy: Boxes, turns: int, width: int, height: int) -> Boxes:
+    """Map boxes into a picture that is turned `turns` quarter turns anticlockwise, as np.rot90 does.
+
+    width, height: of the picture before the turn.
+
+    >>> to_rotated(as_boxes([[0, 0, 10, 20]]), 1, 100, 50).tolist()
+    [[0.0, 90.0, 20.0, 100.0]]
+    """
+    x0, y0, x1, y1 = xyxy.T
+    for _ in range(turns % 4):
+        x0, y0, x1, y1 = y0, width - x1, y1, width - x0
+        width, height = height, width
+    return np.stack([x0, y0, x1, y1], axis=1).astype(np.float32)

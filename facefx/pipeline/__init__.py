@@ -1,0 +1,1 @@
+"""The graph: stages, plan, and the runner that needs no cluster."""

@@ -1,0 +1,1 @@
+"""Where each millisecond went, and what to call it."""

@@ -1,0 +1,1 @@
+"""Bytes ⇄ frames; the only user of av."""
