@@ -1,1 +1,5 @@
 """The command line: thin, one file a command group."""
+
+from facefx.cli.app import app, main
+
+__all__ = ["app", "main"]

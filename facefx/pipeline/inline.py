@@ -1,0 +1,153 @@
+"""The runner that needs no cluster: the graph in this process, in one thread or a few.
+
+Which thread runs a stage never changes what it makes: stages see the same items in the same
+order either way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from facefx.errors import FacefxError, StageError
+from facefx.pipeline.channel import Cancelled, Channel
+from facefx.pipeline.stage import Source, Stage, Work
+from facefx.telemetry.ledger import Ledger
+
+__all__ = ["InlineRunner", "group_stages"]
+
+T = TypeVar("T")
+
+# Two batches (of ≤ 32 MB) between two threads: one being read, one being filled.
+_CREDITS = 2
+
+
+def group_stages(stages: Sequence[Stage], threads: int) -> list[list[Stage]]:
+    """Cut the stages behind the source into as many groups as there are threads, from the end.
+
+    The encoder is the dearest stage, so it is the first to get a thread of its own; with three
+    the decoder is alone too (its group of stages is then empty).
+    """
+    if threads <= 1 or not stages:
+        return [list(stages)]
+    if threads == 2:
+        return [list(stages[:-1]), [stages[-1]]]
+    return [[], list(stages[:-1]), [stages[-1]]]
+
+
+@dataclass(slots=True)
+class InlineRunner:
+    """Run source and stages; iterate to get what the last stage hands out.
+
+    Leaving the iteration, an error in any stage, and the end of the source all end every thread
+    and close every stage before control returns. A stage's own FacefxError comes out as it is;
+    any other error as StageError with the cause chained.
+    """
+
+    source: Source
+    stages: Sequence[Stage]
+    ledger: Ledger
+    threads: int = 1
+    _errors: list[BaseException] = field(default_factory=list)
+
+    def stream(self) -> Iterator[Work]:
+        """Yield the last stage's work; close the iterator to stop early."""
+        with ExitStack() as opened:
+            for stage in (self.source, *self.stages):
+                opened.callback(stage.close)
+                with self.ledger.work(stage.name):
+                    self._guard(stage.name, stage.setup)
+            groups = group_stages(self.stages, self.threads)
+            run = self._loop(groups[0]) if len(groups) == 1 else self._threaded(groups)
+            with closing(run):
+                yield from run
+        self.ledger.stop()
+
+    def _loop(self, stages: Sequence[Stage]) -> Generator[Work, None, None]:
+        for work in self._read():
+            yield from self._push(stages, work)
+        yield from self._drain(stages)
+
+    def _read(self) -> Iterator[Work]:
+        items = self.source.items()
+        name = self.source.name
+        while True:
+            with self.ledger.work(name):
+                work = self._guard(name, lambda: next(items, None))
+            if work is None:
+                return
+            self.ledger.row(name).frames += len(work.batch)
+            yield work
+
+    def _push(self, stages: Sequence[Stage], work: Work) -> Iterator[Work]:
+        if not stages:
+            yield work
+            return
+        stage = stages[0]
+        with self.ledger.work(stage.name, len(work.batch)):
+            ready = self._guard(stage.name, lambda: stage.process(work))
+        for item in ready:
+            yield from self._push(stages[1:], item)
+
+    def _drain(self, stages: Sequence[Stage]) -> Iterator[Work]:
+        for i, stage in enumerate(stages):
+            with self.ledger.work(stage.name):
+                rest = self._guard(stage.name, stage.flush)
+            for item in rest:
+                yield from self._push(stages[i + 1 :], item)
+
+    def _guard(self, name: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except FacefxError:
+            raise
+        except Exception as error:
+            raise StageError(f"stage {name} failed: {type(error).__name__}: {error}") from error
+
+    def _threaded(self, groups: list[list[Stage]]) -> Generator[Work, None, None]:
+        channels: list[Channel[Work]] = [Channel(_CREDITS) for _ in groups[1:]]
+        threads = [
+            threading.Thread(target=self._serve, args=(i, group, channels), name=f"facefx-{i}", daemon=True)
+            for i, group in enumerate(groups[:-1])
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield from self._consume(groups[-1], channels[-1])
+        except Cancelled:
+            pass  # the error that cancelled us is raised below
+        finally:
+            for channel in channels:
+                channel.cancel()
+            for thread in threads:
+                thread.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def _consume(self, stages: Sequence[Stage], inbox: Channel[Work]) -> Iterator[Work]:
+        while True:
+            with self.ledger.wait(stages[0].name):
+                work = inbox.get()
+            if work is None:
+                break
+            yield from self._push(stages, work)
+        yield from self._drain(stages)
+
+    def _serve(self, i: int, stages: list[Stage], channels: list[Channel[Work]]) -> None:
+        outbox = channels[i]
+        name = stages[-1].name if stages else self.source.name
+        produced = self._loop(stages) if i == 0 else self._consume(stages, channels[i - 1])
+        try:
+            for work in produced:
+                with self.ledger.wait(name):
+                    outbox.put(work)
+            outbox.end()
+        except Cancelled:
+            pass
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread and raised there
+            self._errors.append(error)
+            for channel in channels:
+                channel.cancel()

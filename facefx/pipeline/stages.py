@@ -1,0 +1,166 @@
+"""The stages that a plan is made of; the same objects run inline, as actors and live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from facefx.effects.chain import EffectChain
+from facefx.effects.registry import make_effect
+from facefx.errors import FacefxError
+from facefx.faces.analyze import FaceAnalyzer
+from facefx.faces.detector import Detector, make_detector
+from facefx.pipeline.plan import Plan
+from facefx.pipeline.stage import Work
+from facefx.values import Faces, FrameBatch, StreamFormat
+from facefx.video.probe import MediaInfo
+from facefx.video.sink import SinkReport, VideoSink
+from facefx.video.source import VideoSource
+
+__all__ = ["BlendStage", "DecodeStage", "DetectStage", "EncodeStage"]
+
+
+class DecodeStage:
+    """Bytes → frames: the source of the graph."""
+
+    name = "decode"
+
+    def __init__(self, path: Path, plan: Plan, threads: int = 1) -> None:
+        self._path = path
+        self._plan = plan
+        self._threads = threads
+        self.source: VideoSource | None = None
+
+    def setup(self) -> None:
+        """Open the file behind its guard."""
+        self.source = VideoSource(
+            self._path,
+            on_damage=self._plan.on_damage,
+            from_s=self._plan.from_s,
+            to_s=self._plan.to_s,
+            threads=self._threads,
+        )
+
+    def items(self) -> Iterator[Work]:
+        """Yield batches in presentation order."""
+        assert self.source is not None
+        for batch in self.source.batches():
+            yield Work(batch)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.source is not None:
+            self.source.close()
+
+
+class DetectStage:
+    """Frames → faces: looks where it must, tracks and fills; keeps a bounded look-ahead of frames."""
+
+    name = "detect"
+
+    def __init__(self, plan: Plan, format: StreamFormat) -> None:
+        self._plan = plan
+        self._format = format
+        self._detector: Detector | None = None
+        self.analyzer: FaceAnalyzer | None = None
+
+    def setup(self) -> None:
+        """Load the nets that the plan names."""
+        self._detector = make_detector(self._plan.detector)
+        self.analyzer = FaceAnalyzer(self._detector, self._plan.policy, self._format)
+
+    def process(self, work: Work) -> Sequence[Work]:
+        """Take a batch; hand out those whose faces are final."""
+        assert self.analyzer is not None
+        return _with_faces(self.analyzer.push(work.batch))
+
+    def flush(self) -> Sequence[Work]:
+        """Conclude from what was seen; nothing more comes."""
+        assert self.analyzer is not None
+        return _with_faces(self.analyzer.flush())
+
+    def close(self) -> None:
+        """Let the nets go."""
+        if self._detector is not None:
+            self._detector.close()
+
+
+def _with_faces(ready: Sequence[tuple[FrameBatch, Faces]]) -> list[Work]:
+    return [Work(batch, faces) for batch, faces in ready]
+
+
+class BlendStage:
+    """Faces → patches: the effects, in the chain's order."""
+
+    name = "blend"
+
+    def __init__(self, plan: Plan, format: StreamFormat) -> None:
+        self._plan = plan
+        self._format = format
+        self.chain: EffectChain | None = None
+
+    def setup(self) -> None:
+        """Convert colours and pictures once."""
+        effects = [make_effect(spec) for spec in self._plan.effects]
+        self.chain = EffectChain(effects, self._format, self._plan.seed_bytes)
+
+    def process(self, work: Work) -> Sequence[Work]:
+        """Make the patches of every frame of the batch."""
+        chain, faces = self.chain, work.faces
+        assert chain is not None
+        assert faces is not None
+        rows = [faces.of_frame(i) for i in range(len(work.batch))]
+        patches = tuple(
+            patch for i, found in enumerate(rows) for patch in chain.frame(i, work.batch.view(i), found)
+        )
+        return [Work(work.batch, faces, patches)]
+
+    def flush(self) -> Sequence[Work]:
+        """Keeps nothing back."""
+        return ()
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+class EncodeStage:
+    """Frames and patches → bytes: pastes the patches, encodes, copies what is not video."""
+
+    name = "encode"
+
+    def __init__(self, path: Path, info: MediaInfo, plan: Plan, on_first: Callable[[], None]) -> None:
+        self._path = path
+        self._info = info
+        self._plan = plan
+        self._on_first: Callable[[], None] | None = on_first
+        self.sink: VideoSink | None = None
+        self.report: SinkReport | None = None
+
+    def setup(self) -> None:
+        """Open the output under its temporary name."""
+        self.sink = VideoSink(
+            self._path, self._info, self._plan.encode, from_s=self._plan.from_s, to_s=self._plan.to_s
+        )
+
+    def process(self, work: Work) -> Sequence[Work]:
+        """Write one batch."""
+        assert self.sink is not None
+        self.sink.write(work.batch, work.patches)
+        if self._on_first is not None:
+            self._on_first()
+            self._on_first = None
+        return [work]
+
+    def flush(self) -> Sequence[Work]:
+        """Write what the encoder and the copied streams still hold, and close the file."""
+        assert self.sink is not None
+        self.report = self.sink.finish()
+        return ()
+
+    def close(self) -> None:
+        """Let go of an unfinished output."""
+        if self.sink is not None:
+            # On the way out of an error a second one must not hide the first.
+            with suppress(FacefxError):
+                self.sink.close()

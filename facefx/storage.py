@@ -1,0 +1,168 @@
+"""Any URL as a local file: stage what is read, publish what was written, whole or not at all.
+
+The only user of fsspec. A local path is used where it lies; any other URL is copied to a private
+folder first. Nothing is ever streamed into its final name: on S3 an exception inside
+`with fs.open(url, "wb")` publishes half a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from facefx.errors import SinkError, SourceError, UsageError
+
+__all__ = ["Publication", "is_local", "local_path", "publishing", "same_place", "sha256_file", "staged"]
+
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def is_local(url: str) -> bool:
+    """True for a plain path and for file://.
+
+    >>> is_local("a/b.mp4"), is_local("file:///a.mp4"), is_local("s3://bucket/a.mp4")
+    (True, True, False)
+    """
+    return url.startswith("file://") or not _URL.match(url)
+
+
+def local_path(url: str) -> Path:
+    """The path behind a local URL."""
+    return Path(url.removeprefix("file://")).expanduser()
+
+
+def same_place(a: str, b: str) -> bool:
+    """True if both name the same file, also through links and hard links."""
+    if is_local(a) != is_local(b):
+        return False
+    if not is_local(a):
+        return a.rstrip("/") == b.rstrip("/")
+    first, second = local_path(a), local_path(b)
+    if first.exists() and second.exists():
+        return first.samefile(second)
+    return first.resolve() == second.resolve()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a local file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        fs, inner = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise UsageError(
+            f"{url}: no storage for this kind of URL ({error}); use a path, file:// or s3://"
+        ) from error
+    return fs, inner
+
+
+@contextmanager
+def staged(url: str) -> Iterator[Path]:
+    """Give the source as a local file; a remote one is copied for the length of the block.
+
+    Raises SourceError if it cannot be fetched. A local path is given as it is, unread.
+    """
+    if is_local(url):
+        yield local_path(url)
+        return
+    fs, inner = _filesystem(url)
+    with tempfile.TemporaryDirectory(prefix="facefx-") as folder:
+        target = Path(folder) / (Path(inner).name or "source")
+        try:
+            fs.get_file(inner, str(target))
+        except OSError as error:
+            raise SourceError(
+                f"{url}: cannot be fetched: {error}; check the address and credentials"
+            ) from error
+        yield target
+
+
+class Publication:
+    """An output on its way: write to `path`, then commit(); without it nothing appears.
+
+    path lies beside a local destination (the final step is a rename), else in a private folder
+    (the final step is one upload). It ends in the destination's suffix, since muxers go by it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._folder: Path | None = None
+        if is_local(url):
+            self._target = local_path(url)
+            _check_destination(self._target)
+            token = secrets.token_hex(4)
+            self.path = self._target.with_name(f".{self._target.stem[:80]}.{token}.part{self._target.suffix}")
+        else:
+            self._folder = Path(tempfile.mkdtemp(prefix="facefx-"))
+            self.path = self._folder / Path(url).name
+
+    def commit(self) -> None:
+        """Give the output its name; replaces what stood there.
+
+        Raises SinkError if the destination refuses.
+        """
+        try:
+            if self._folder is None:
+                _sync(self.path)
+                self.path.replace(self._target)
+            else:
+                fs, inner = _filesystem(self.url)
+                fs.put_file(str(self.path), inner)
+        except OSError as error:
+            raise SinkError(f"{self.url}: cannot be written: {error.strerror or error}") from error
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was written so far; safe to call again."""
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _check_destination(target: Path) -> None:
+    """Refuse at once what would fail after hours of work."""
+    parent = target.parent
+    if target.is_dir():
+        raise SinkError(f"{target}: is a folder, expected the name of a file to write")
+    if not parent.is_dir():
+        raise SinkError(f"{target}: folder {parent} does not exist; make it first")
+    probe = parent / f".{secrets.token_hex(6)}.probe"
+    try:
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        probe.unlink()
+    except OSError as error:
+        raise SinkError(
+            f"{target}: cannot write into {parent}: {error.strerror}; "
+            "choose another folder or change its rights"
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    """Have the bytes on the disk before the name: a crash must not leave a good name on a bad file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def publishing(url: str) -> Iterator[Publication]:
+    """Publish what the block writes if it calls commit(); remove it in every other case."""
+    publication = Publication(url)
+    try:
+        yield publication
+    finally:
+        publication.discard()
