@@ -1,22 +1,57 @@
-"""Where tests find real footage and weights, and how they say that they did not."""
+"""Where tests find real footage and weights, and how they say that they did not.
+
+FACEFX_STRICT=1 makes a skipped test a failure: there nothing may be missing, except a GPU. FACEFX_GPU=1
+makes a skipped GPU test one too.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 
+def _may_skip(gpu: bool) -> bool:
+    return os.environ.get("FACEFX_GPU" if gpu else "FACEFX_STRICT") != "1"
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"must not be skipped here: {reason.removeprefix('Skipped: ')}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Count a skipped test as failed where nothing may be missing."""
+    report = yield
+    expected_failure = hasattr(report, "wasxfail")
+    if report.skipped and not expected_failure and not _may_skip(bool(item.get_closest_marker("gpu"))):
+        _fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself whole."""
+    report = yield
+    if report.skipped and not _may_skip(gpu=False):
+        _fail(report)
+    return report
+
+
 def _folder(variable: str) -> Path:
-    """The folder that a variable names; without it the test is skipped, or fails where CI is strict."""
+    """The folder that a variable names; without it the test is skipped."""
     value = os.environ.get(variable, "")
     if value and Path(value).is_dir():
         return Path(value)
-    message = f"{variable} does not name a folder (got {value!r})"
-    if os.environ.get("FACEFX_STRICT") == "1":
-        pytest.fail(message)
-    pytest.skip(message)
+    pytest.skip(f"{variable} does not name a folder (got {value!r})")
 
 
 @pytest.fixture(scope="session")

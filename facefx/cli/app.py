@@ -8,9 +8,9 @@ import sys
 from types import FrameType
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 import facefx
 from facefx.cli import demo, doctor, effects, models, probe, run, verify
@@ -70,12 +70,14 @@ def main(argv: list[str] | None = None) -> int:
     except FacefxError as error:
         errors.print(f"error: {' '.join(str(error).split())}")
         return error.exit_code
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
-        errors.print(f"error: {error.format_message()} (see facefx --help)")
+    except TyperException as error:
+        # format_message names the option; the base class, which has none, is what typer promises.
+        said = getattr(error, "format_message", error.__str__)()
+        errors.print(f"error: {' '.join(said.split())}; see facefx --help")
         return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted: nothing was published")
         return ExitCode.INTERRUPTED
     except _Terminated:

@@ -86,9 +86,10 @@ def _encoders() -> str:
 
 
 def _device() -> str:
-    from facefx.models.session import describe_devices
+    from facefx.models.session import cuda_problem
 
-    return describe_devices()
+    problem = cuda_problem()
+    return f"cpu ({problem})" if problem else "cpu, cuda"
 
 
 _CHECKS: dict[str, Callable[[], str]] = {

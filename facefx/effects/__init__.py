@@ -1,1 +1,1 @@
-"""Faces → patches: one family a file."""
+"""Faces → patches: what changes the pixels of a face. One effect is one file in `library`."""

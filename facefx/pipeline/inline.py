@@ -53,7 +53,7 @@ class InlineRunner:
     threads: int = 1
     _errors: list[BaseException] = field(default_factory=list)
 
-    def stream(self) -> Iterator[Work]:
+    def stream(self) -> Generator[Work, None, None]:
         """Yield the last stage's work; close the iterator to stop early."""
         with ExitStack() as opened:
             for stage in (self.source, *self.stages):

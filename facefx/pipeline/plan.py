@@ -6,7 +6,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import facefx
 from facefx.config import RunConfig
@@ -14,9 +15,8 @@ from facefx.effects.effect import EffectSpec
 from facefx.effects.registry import order_chain, parse_effect
 from facefx.faces.detector import DetectorSpec, choose_detector
 from facefx.faces.policy import FacePolicy
-from facefx.video.codecs import ResolvedEncode, resolve
-from facefx.video.probe import MediaInfo
-from facefx.video.sink import EncodeSettings
+from facefx.video.codecs import EncodeSettings, ResolvedEncode, resolve
+from facefx.video.info import MediaInfo
 
 __all__ = ["Plan", "encode_settings", "make_plan"]
 
@@ -33,10 +33,10 @@ class Plan:
     detector: DetectorSpec
     policy: FacePolicy
     encode: ResolvedEncode
-    audio: str
-    metadata: str
-    extra_video: str
-    on_damage: str
+    audio: Literal["keep", "drop"]
+    metadata: Literal["keep", "strip"]
+    extra_video: Literal["refuse", "drop"]
+    on_damage: Literal["fail", "keep"]
     from_s: float | None
     to_s: float | None
     device: str
@@ -56,13 +56,27 @@ class Plan:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     @property
+    def sink_settings(self) -> EncodeSettings:
+        """What the sink is told: the plan's choices by name, with no "auto" left to be settled anew."""
+        return EncodeSettings(
+            codec=self.encode.encoder,
+            crf=self.encode.crf,
+            preset=self.encode.preset,
+            threads=self.encode.threads,
+            audio=self.audio,
+            metadata=self.metadata,
+            extra_video=self.extra_video,
+            lossless=self.encode.lossless,
+        )
+
+    @property
     def seed_bytes(self) -> bytes:
         """What effects seed their noise from."""
         return self.seed.encode() if self.seed is not None else bytes.fromhex(self.digest)
 
 
 def encode_settings(config: RunConfig) -> EncodeSettings:
-    """The part of the settings that the sink reads."""
+    """The part of the settings that the sink reads, as the user gave it."""
     encode = config.encode
     return EncodeSettings(
         codec=encode.codec,
@@ -71,6 +85,7 @@ def encode_settings(config: RunConfig) -> EncodeSettings:
         threads=encode.threads,
         audio=config.audio,
         metadata=config.metadata,
+        extra_video=config.extra_video,
         lossless=encode.lossless,
     )
 
@@ -86,10 +101,10 @@ def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:
     return tuple(order_chain(specs))
 
 
-def make_plan(config: RunConfig, info: MediaInfo, container: str) -> Plan:
+def make_plan(config: RunConfig, info: MediaInfo, output: Path) -> Plan:
     """Fix every choice for one video: detector, codec, chain.
 
-    container: suffix of the output's name, with its dot.
+    output: its suffix chooses the container.
 
     Raises EffectError, ConfigError, ModelError, UnsupportedError.
     """
@@ -101,7 +116,7 @@ def make_plan(config: RunConfig, info: MediaInfo, container: str) -> Plan:
         effects=effects,
         detector=choose_detector(config.detector, device=config.device),
         policy=policy,
-        encode=resolve(encode_settings(config), info, container),
+        encode=resolve(encode_settings(config), info, output),
         audio=config.audio,
         metadata=config.metadata,
         extra_video=config.extra_video,

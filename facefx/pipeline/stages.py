@@ -14,7 +14,7 @@ from facefx.faces.detector import Detector, make_detector
 from facefx.pipeline.plan import Plan
 from facefx.pipeline.stage import Work
 from facefx.values import Faces, FrameBatch, StreamFormat
-from facefx.video.probe import MediaInfo
+from facefx.video.info import MediaInfo
 from facefx.video.sink import SinkReport, VideoSink
 from facefx.video.source import VideoSource
 
@@ -26,8 +26,9 @@ class DecodeStage:
 
     name = "decode"
 
-    def __init__(self, path: Path, plan: Plan, threads: int = 1) -> None:
+    def __init__(self, path: Path, info: MediaInfo, plan: Plan, threads: int = 1) -> None:
         self._path = path
+        self._info = info
         self._plan = plan
         self._threads = threads
         self.source: VideoSource | None = None
@@ -40,6 +41,7 @@ class DecodeStage:
             from_s=self._plan.from_s,
             to_s=self._plan.to_s,
             threads=self._threads,
+            info=self._info,
         )
 
     def items(self) -> Iterator[Work]:
@@ -129,27 +131,27 @@ class EncodeStage:
 
     name = "encode"
 
-    def __init__(self, path: Path, info: MediaInfo, plan: Plan, on_first: Callable[[], None]) -> None:
+    def __init__(self, path: Path, info: MediaInfo, plan: Plan) -> None:
         self._path = path
         self._info = info
         self._plan = plan
-        self._on_first: Callable[[], None] | None = on_first
+        self.on_first: Callable[[], None] | None = None
         self.sink: VideoSink | None = None
         self.report: SinkReport | None = None
 
     def setup(self) -> None:
         """Open the output under its temporary name."""
         self.sink = VideoSink(
-            self._path, self._info, self._plan.encode, from_s=self._plan.from_s, to_s=self._plan.to_s
+            self._path, self._info, self._plan.sink_settings, from_s=self._plan.from_s, to_s=self._plan.to_s
         )
 
     def process(self, work: Work) -> Sequence[Work]:
         """Write one batch."""
         assert self.sink is not None
         self.sink.write(work.batch, work.patches)
-        if self._on_first is not None:
-            self._on_first()
-            self._on_first = None
+        if self.on_first is not None:
+            self.on_first()
+            self.on_first = None
         return [work]
 
     def flush(self) -> Sequence[Work]:

@@ -44,7 +44,6 @@ class Ledger:
         self._clock = clock
         self._start = clock()
         self.wall_s = 0.0
-        self.first_frame_s = 0.0
 
     def row(self, stage: str) -> StageRow:
         """The row of a stage that was named at the start."""
@@ -76,11 +75,6 @@ class Ledger:
             yield
         finally:
             row.wait_s += self._clock() - start
-
-    def mark_first_frame(self) -> None:
-        """Note when the first frame reached the sink."""
-        if not self.first_frame_s:
-            self.first_frame_s = self._clock() - self._start
 
     def stop(self) -> None:
         """Close the account: wall_s is the time since the ledger was opened."""

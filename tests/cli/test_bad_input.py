@@ -99,9 +99,7 @@ def good(media: Path) -> str:
     return str(media / "formats" / "one_frame_640x360.mp4")
 
 
-def test_output_over_the_input_is_refused_and_the_input_kept(
-    shell: Shell, tmp_path: Path, good: str
-) -> None:
+def test_output_over_the_input_is_refused_and_the_input_kept(shell: Shell, tmp_path: Path, good: str) -> None:
     copy = tmp_path / "in.mp4"
     copy.write_bytes(Path(good).read_bytes())
     clear(*shell("run", "{tmp}/in.mp4", "{tmp}/in.mp4"), 2, "output is the input")
@@ -179,7 +177,9 @@ def test_a_full_disk_leaves_neither_output_nor_temp_file(shell: Shell, media: Pa
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
 def test_a_signal_leaves_nothing_behind(
     media: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

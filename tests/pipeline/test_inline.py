@@ -131,7 +131,7 @@ def test_a_consumer_that_leaves_ends_the_threads_and_does_not_drain_the_source(t
     source, stages = Count(10_000), names()
     stream = graph(source, stages, threads).stream()
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert source.read < 100
     assert source.closed == 1
     assert all(stage.closed == 1 for stage in stages)
@@ -162,7 +162,7 @@ def test_backpressure_keeps_a_fast_source_from_running_ahead() -> None:
     next(stream)
     # One item in each hand and two in each of two channels: nothing more may have been read.
     assert source.read <= 1 + 2 * 2 + 3
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_the_ledger_of_a_run_counts_every_frame_in_every_stage() -> None:

@@ -46,12 +46,3 @@ def test_a_stage_nobody_named_is_an_error_not_a_new_row() -> None:
     with pytest.raises(KeyError):
         Ledger(["detect"]).row("detcet")
 
-
-def test_first_frame_is_marked_once() -> None:
-    clock = Clock()
-    ledger = Ledger([], clock)
-    clock.now += 1.5
-    ledger.mark_first_frame()
-    clock.now += 9
-    ledger.mark_first_frame()
-    assert ledger.first_frame_s == 1.5

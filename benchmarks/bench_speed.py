@@ -1,0 +1,131 @@
+"""What hiding faces costs on top of decoding and encoding the same file.
+
+The clip is looped five times, so that start-up is small beside it, and start-up is subtracted too:
+both sides are also run on its first frame alone. Same encoder, one encoder and one decoder thread
+on both sides. The ratio is frames per CPU-second, each pair of runs side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.clips import loop, take
+from benchmarks.lib import (
+    Goal,
+    Result,
+    Sample,
+    Spread,
+    alternate,
+    facefx,
+    finish,
+    media_file,
+    options,
+    per_frame,
+    scratch,
+)
+
+PRESET, CRF = "veryfast", "23"
+ENCODE = ["--codec", "libx264", "--preset", PRESET, "--crf", CRF, "--encoder-threads", "1"]
+
+
+def main() -> int:
+    """Measure, judge, write."""
+    short = options(__doc__).short
+    times, rounds, starts = (1, 1, 1) if short else (5, 7, 3)
+    source = media_file("formats/bench_720p.mp4")
+    with scratch() as folder:
+        clip, first = folder / "clip.mp4", folder / "first.mp4"
+        frames = take(source, clip, 120) if short else loop(source, clip, times)
+        take(source, first, 1)
+        ready = alternate(_pair(first, folder, "first"), starts)
+        runs = alternate(_pair(clip, folder, "clip"), rounds)
+        report = json.loads((folder / "clip.json").read_text(encoding="utf-8"))
+        begun = json.loads((folder / "first.json").read_text(encoding="utf-8"))
+    ours, bare = _costs(runs["facefx"], ready["facefx"], frames), _costs(runs["bare"], ready["bare"], frames)
+    ratio = Spread.of([b / f for f, b in zip(ours, bare, strict=True)])
+    judged = not short
+    result = Result(
+        name="speed",
+        about=__doc__,
+        setting=(
+            f"bench_720p.mp4 × {times} ({frames} frames), solid, libx264 {PRESET} crf {CRF}, {rounds} pairs; "
+            f"CPU of a run on the first frame (median of {starts}): bare {_cpu(ready['bare']):.2f} s, "
+            f"facefx {_cpu(ready['facefx']):.2f} s."
+        ),
+        goals=[
+            Goal("frames per CPU-second, facefx : bare", ratio.median, 0.93, True, judged),
+            Goal("start of facefx to the first frame, s", float(begun["startup_s"]), 1.5, False, judged),
+        ],
+        figures={
+            "ratio": _plain(ratio),
+            "cpu_ms_per_frame": {"facefx": _ms(ours), "bare": _ms(bare)},
+            "wall_s": {name: [round(sample.wall_s, 3) for sample in taken] for name, taken in runs.items()},
+            "report": {key: report[key] for key in ("frames", "startup_s", "wall_s", "cpu_s", "stages")},
+        },
+        tables=[
+            (
+                "CPU per frame",
+                ["", "ms, median (smallest – largest, n)"],
+                [
+                    ["facefx", Spread.of(_ms(ours)).text()],
+                    ["bare", Spread.of(_ms(bare)).text()],
+                    ["ratio", ratio.text()],
+                ],
+            ),
+            _stage_table(report),
+        ],
+    )
+    return finish(result, short=short)
+
+
+def _pair(clip: Path, folder: Path, name: str) -> dict[str, list[str]]:
+    ours, report = folder / f"{name}-ours.mp4", folder / f"{name}.json"
+    run = facefx("run", clip, ours, "--effect", "solid", *ENCODE, "--threads", "1", "--report", report)
+    bare = [sys.executable, "-m", "benchmarks.bare", str(clip), str(folder / f"{name}-bare.mp4"), PRESET, CRF]
+    return {"facefx": run, "bare": bare}
+
+
+def _costs(runs: list[Sample], ready: list[Sample], frames: int) -> list[float]:
+    """CPU-seconds a frame, run by run."""
+    return [per_frame(sample.cpu_s, _cpu(ready), frames, 1) for sample in runs]
+
+
+def _cpu(samples: list[Sample]) -> float:
+    return statistics.median(sample.cpu_s for sample in samples)
+
+
+def _ms(seconds: list[float]) -> list[float]:
+    return [round(1000 * value, 4) for value in seconds]
+
+
+def _plain(spread: Spread) -> dict[str, float]:
+    return {"median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n}
+
+
+def _stage_table(report: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    """Where the time of the last run went, by its own ledger."""
+    frames, wall_s = report["frames"], report["wall_s"]
+    rows = [
+        [
+            str(row["stage"]),
+            f"{1000 * row['busy_s'] / frames:.3f}",
+            f"{1000 * row['wait_s'] / frames:.3f}",
+            f"{100 * row['busy_s'] / wall_s:.1f} %",
+            str(row["calls"]),
+        ]
+        for row in report["stages"]
+    ]
+    rest = wall_s - sum(row["busy_s"] + row["wait_s"] for row in report["stages"])
+    rows.append(
+        ["(outside every stage)", f"{1000 * rest / frames:.3f}", "", f"{100 * rest / wall_s:.1f} %", ""]
+    )
+    header = ["stage", "working, ms a frame", "waiting, ms a frame", "of the wall time", "calls"]
+    return "Where the time goes, by stage (last run)", header, rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""image: a picture over the face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from facefx.effects.colour import codes, parse_colour
+from facefx.effects.effect import EffectParams, Rectangle
+from facefx.effects.kernels import blend, separate_planes
+from facefx.effects.library.solid import cover_solid
+from facefx.effects.picture import make_sticker, place, place_alpha, read_picture, sha256_of
+from facefx.effects.privacy import PrivacyEffect, PrivacyParams
+from facefx.effects.shapes import MAX_AREA_RATIO, bounded_growth, face_outline, is_empty
+from facefx.values import Face, Patch, StreamFormat
+
+__all__ = ["Image"]
+
+# The cover beneath is held back so that it does not show around a round picture.
+_UNDER_GROW = 1.1
+_FIT_STEPS = 16
+
+
+def _under(text: str) -> str:
+    return text if text == "auto" else parse_colour(text)
+
+
+class ImageParams(PrivacyParams):
+    """Parameters of image."""
+
+    grow: float = Field(
+        1.3,
+        ge=1.0,
+        le=1.5,
+        description="Size of the picture: it covers the face's box grown so much; less where it "
+        "would exceed 2.5 boxes.",
+    )
+    path: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] = Field(
+        min_length=1, description="A PNG (with alpha) or JPEG file, upright as viewers see it."
+    )
+    sha256: str = Field(
+        "",
+        pattern="^([0-9a-f]{64})?$",
+        description="Of that file; filled in when the plan is made, so that a changed picture is an error.",
+    )
+    under: Annotated[str, AfterValidator(_under), WithJsonSchema({"type": "string", "format": "colour"})] = (
+        Field(
+            "auto",
+            description="Colour beneath, which hides the face where the picture is transparent; "
+            "auto is the picture's own mean.",
+        )
+    )
+
+
+class Image(PrivacyEffect):
+    """Lay a picture over the face, upright, its proportions kept. The face beneath is replaced too.
+
+    The picture is as large as it takes to cover the grown box, within 2.5 boxes.
+    """
+
+    name = "image"
+    Params = ImageParams
+    params: ImageParams
+
+    @classmethod
+    def pinned(cls, params: EffectParams) -> EffectParams:
+        """Fix the picture by its sha256 and its absolute path.
+
+        Raises EffectError where it cannot be used.
+        """
+        assert isinstance(params, ImageParams)
+        path = str(Path(params.path).expanduser().absolute())
+        sha256 = params.sha256 or sha256_of(path, cls.name)
+        read_picture(path, cls.name, sha256)
+        return params.model_copy(update={"path": path, "sha256": sha256})
+
+    def prepare(self, format: StreamFormat, seed: bytes) -> None:
+        """Read the picture and convert it for the stream.
+
+        Raises EffectError where it is not the one that was pinned.
+        """
+        super().prepare(format, seed)
+        rgba = read_picture(self.params.path, self.name, self.params.sha256 or None)
+        self._sticker = make_sticker(rgba, format)
+        under = self.params.under
+        self._under = self._sticker.mean if under == "auto" else codes(under, format.color)
+
+    def region(self, face: Face) -> Rectangle | None:
+        """The box and the picture over it.
+
+        Raises ShapeError for a box that is not finite.
+        """
+        if is_empty(face.xyxy):
+            return None
+        x0, y0, x1, y1 = self._place(face)
+        left, top, right, bottom = face.xyxy
+        return min(x0, left), min(y0, top), max(x1, right), max(y1, bottom)
+
+    def cover(self, patch: Patch, face: Face) -> None:
+        """Hide the face, then lay the picture over it."""
+        params, format = self.params, self.format
+        grow = min(params.grow, _UNDER_GROW)
+        cover_solid(patch, face_outline(face.xyxy, params.shape, grow, 0.0, format), self._under)
+        x0, y0, x1, y1 = self._place(face)
+        box = x0 - patch.x, y0 - patch.y, x1 - patch.x, y1 - patch.y
+        pictures, alpha = self._sticker.level(x1 - x0)
+        with separate_planes(patch) as planes:
+            blend(
+                planes[0], place(pictures[0], box, planes[0].shape), place_alpha(alpha, box, planes[0].shape)
+            )
+            if len(planes) == 1:
+                return
+            step_x, step_y = 1 << format.pixels.shift_x, 1 << format.pixels.shift_y
+            box = box[0] / step_x, box[1] / step_y, box[2] / step_x, box[3] / step_y
+            pictures, alpha = self._sticker.level((x1 - x0) / step_x)
+            mask = place_alpha(alpha, box, planes[1].shape)
+            for plane, picture in zip(planes[1:], pictures[1:], strict=True):
+                blend(plane, place(picture, box, plane.shape), mask)
+
+    def _place(self, face: Face) -> Rectangle:
+        """Where the picture goes: about the box's middle, its proportions kept."""
+        left, top, right, bottom = face.xyxy
+        width, height = right - left, bottom - top
+        grow = bounded_growth(width, height, self.params.grow, self.format)
+        aspect = self._sticker.aspect
+        wide = max(width * grow, height * grow * aspect)
+        high = wide / aspect
+        fit = self._fit(width, height, wide, high)
+        centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
+        half_x, half_y = wide * fit / 2, high * fit / 2
+        return centre_x - half_x, centre_y - half_y, centre_x + half_x, centre_y + half_y
+
+    def _fit(self, width: float, height: float, wide: float, high: float) -> float:
+        """The largest part of a picture's size that keeps it, with the box, within the area allowed."""
+        add_x, add_y = 2 * self.format.column_step, 2 * self.format.line_step
+        limit = MAX_AREA_RATIO * width * height
+
+        def within(fit: float) -> bool:
+            return (max(width, wide * fit) + add_x) * (max(height, high * fit) + add_y) <= limit
+
+        if within(1.0):
+            return 1.0
+        low, top = 0.0, 1.0
+        for _ in range(_FIT_STEPS):
+            middle = (low + top) / 2
+            low, top = (middle, top) if within(middle) else (low, middle)
+        return low or min(width / wide, height / high)

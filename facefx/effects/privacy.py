@@ -1,0 +1,88 @@
+"""What effects that hide a face share: shape, growth, fade, and the promise to stay within bounds."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from pydantic import Field
+
+from facefx.effects.effect import Effect, EffectParams, Family, Rectangle
+from facefx.effects.kernels import blend, separate_planes, window
+from facefx.effects.shapes import Outline, Shape, bounded_growth, face_outline, is_empty
+from facefx.values import Face, Patch
+from facefx.values.frames import Planes
+
+__all__ = ["PrivacyEffect", "PrivacyParams", "SoftParams"]
+
+
+class PrivacyParams(EffectParams):
+    """Where a face is hidden."""
+
+    shape: Shape = Field(
+        "ellipse", description="Outline about the face's box: its ellipse, or the box whole."
+    )
+    grow: float = Field(
+        1.3,
+        ge=1.0,
+        le=1.5,
+        description="Width and height of the outline, in face boxes; less where the changed rectangle "
+        "would exceed 2.5 boxes.",
+    )
+
+
+class SoftParams(PrivacyParams):
+    """The same with a soft edge."""
+
+    feather: float = Field(
+        0.0,
+        ge=0.0,
+        le=0.25,
+        description="Width of the soft edge, in longer sides of the box; it lies outside the face only.",
+    )
+
+
+class PrivacyEffect(Effect):
+    """Base of all that hides a face: it runs last, is never skipped, and fails closed.
+
+    A subclass implements `cover`; the box and ellipse, and staying within the region, are done here.
+    """
+
+    family: ClassVar[Family] = "privacy"
+    params: PrivacyParams
+
+    def region(self, face: Face) -> Rectangle | None:
+        """The face's box grown as far as its size and the chroma grid allow.
+
+        Raises ShapeError for a box that is not finite.
+        """
+        if is_empty(face.xyxy):
+            return None
+        x0, y0, x1, y1 = face.xyxy
+        width, height = x1 - x0, y1 - y0
+        more = (bounded_growth(width, height, self.params.grow, self.format) - 1) / 2
+        return x0 - width * more, y0 - height * more, x1 + width * more, y1 + height * more
+
+    def outline(self, face: Face, feather: float) -> Outline:
+        """The outline that shape and growth lay about a face."""
+        return face_outline(face.xyxy, self.params.shape, self.params.grow, feather, self.format)
+
+    def apply(self, patch: Patch, face: Face) -> None:
+        """Cover the face in the part of the patch that the region allows, and nowhere else."""
+        region = self.region(face)
+        rectangle = Patch.rectangle(self.format, region) if region else None
+        if rectangle is not None:
+            self.cover(window(patch, rectangle), face)
+
+    @abstractmethod
+    def cover(self, patch: Patch, face: Face) -> None:
+        """Hide the face; the patch is exactly the region on the chroma grid, within the picture."""
+
+    def blend_planes(self, patch: Patch, outline: Outline, new: Planes) -> None:
+        """Put new planes (Y, U, V apart) into the outline: whole over the face, fading at the edge."""
+        with separate_planes(patch) as planes:
+            masks = [outline.luma_mask(patch)]
+            if len(planes) > 1:
+                masks += [outline.chroma_mask(patch)] * 2
+            for plane, part, mask in zip(planes, new, masks, strict=True):
+                blend(plane, part, mask)

@@ -1,0 +1,183 @@
+"""Where to look: on the grid, on both sides of a cut, wherever two looks disagree, and at whatever
+came and went between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from facefx.faces.moment import Moment, Sighting
+from facefx.faces.motion import lerp, moved
+from facefx.faces.policy import Clock, FacePolicy
+from facefx.faces.signature import LUMA_STEP, Plane, differs
+from facefx.faces.track import pair_up
+from facefx.values import StreamFormat
+
+__all__ = ["Looker", "Reason"]
+
+# Looks nearer than this are near enough: pads cover a frame in between, and end where its place changes.
+NEAR_S = 0.085
+# A face that grew or shrank by more between two looks is looked at in between.
+_JUMP_RATIO = 1.4
+# A face this near, in its own sizes, to the straight line between two looks moves along it.
+_IN_LINE = 0.3
+
+
+class Reason(StrEnum):
+    """Why a frame was looked at."""
+
+    GRID = "grid"
+    CUT = "cut"
+    DISAGREE = "disagree"
+    TRANSIENT = "transient"
+
+
+class Looker:
+    """Settles one interval of the look grid after another; keeps nothing between them."""
+
+    def __init__(
+        self, look: Callable[[Moment, Reason], None], policy: FacePolicy, format: StreamFormat
+    ) -> None:
+        self._look = look
+        self._jump = policy.jump_frac
+        self._clock = Clock(format.time_base)
+        self._near = self._clock.ticks(NEAR_S)
+        self._size = (format.width, format.height)
+
+    def settle(self, moments: Sequence[Moment]) -> list[Moment]:
+        """Look at the first and last of these frames and between them until nothing is in doubt.
+
+        moments: from one grid look to the next, both included. Returns those that were looked at.
+        """
+        self._at(moments[0], Reason.GRID)
+        self._at(moments[-1], Reason.GRID)
+        for part in _scenes(moments):
+            self._at(part[0], Reason.CUT)
+            self._at(part[-1], Reason.CUT)
+            self._bisect(part)
+            if self._look_at_transients(part):
+                for a, b in _between_looks(part):
+                    self._bisect(part[a : b + 1])
+        return [m for m in moments if m.sightings is not None]
+
+    def _at(self, moment: Moment, reason: Reason) -> None:
+        if moment.sightings is None:
+            self._look(moment, reason)
+
+    def _bisect(self, part: Sequence[Moment]) -> None:
+        """Look at the middle for as long as the two ends tell different stories."""
+        far = len(part) > 2 and part[-1].pts - part[0].pts > self._near
+        if not far or self._agree(part[0], part[-1]):
+            return
+        middle = (len(part) - 1) // 2
+        self._at(part[middle], Reason.DISAGREE)
+        if not self._in_line(part[0], part[middle], part[-1]):
+            self._bisect(part[: middle + 1])
+            self._bisect(part[middle:])
+
+    def _agree(self, before: Moment, after: Moment) -> bool:
+        """No sure face came, went, or moved too far to be drawn along a straight line unseen."""
+        pairs = self._pairs(before, after)
+        for a, b in pairs:
+            distance, ratio = moved(a.xyxy, b.xyxy)
+            if (a.high or b.high) and (distance > self._jump or ratio > _JUMP_RATIO):
+                return False
+        matched = {id(s) for pair in pairs for s in pair}
+        return all(id(s) in matched or not s.high for s in _seen(before, after))
+
+    def _in_line(self, before: Moment, middle: Moment, after: Moment) -> bool:
+        """Every sure face of the three looks is where a straight line has it in the middle."""
+        pairs = self._pairs(before, after)
+        t = (middle.pts - before.pts) / (after.pts - before.pts)
+        explained = {id(s) for pair in pairs for s in pair}
+        for a, b in pairs:
+            line = lerp(a.xyxy, b.xyxy, t)
+            near = [s for s in middle.sightings or () if moved(line, s.xyxy)[0] <= _IN_LINE]
+            explained.update(id(s) for s in near)
+            if not near and (a.high or b.high):
+                return False
+        return all(id(s) in explained or not s.high for s in _seen(before, middle, after))
+
+    def _pairs(self, before: Moment, after: Moment) -> list[tuple[Sighting, Sighting]]:
+        return pair_up(before.sightings or (), after.sightings or (), self._clock.seconds(after.pts - before.pts))
+
+    def _look_at_transients(self, part: Sequence[Moment]) -> bool:
+        found = False
+        for a, b in _between_looks(part):
+            for at in self._transients(part[a : b + 1]):
+                self._look(part[a + at], Reason.TRANSIENT)
+                found = True
+        return found
+
+    def _transients(self, part: Sequence[Moment]) -> list[int]:
+        """The fewest frames that show everything that both came and went between two looks.
+
+        What appeared is remembered until it is lost; just before that, at the latest, somebody has
+        to look, and that look shows all else that is there then. Only what neither of the two
+        looks saw anything like, outside the faces that both of them saw, counts.
+        """
+        changes = [m.change for m in part[1:]]
+        if not any(c.appeared is not None for c in changes[:-1]):
+            return []
+        first, last = part[0], part[-1]
+        looks: list[int] = []
+        there: Plane | None = None
+        for at, change in enumerate(changes):  # the change from part[at] to part[at + 1]
+            if change.appeared is None or change.lost is None:
+                continue
+            if there is not None:
+                gone = cv2.bitwise_and(there, cv2.compare(change.lost, LUMA_STEP, cv2.CMP_GT))
+                if cv2.countNonZero(gone) and self._matters(gone, part[at], first, last):
+                    looks.append(at)
+                    there = None
+            new = cv2.compare(change.appeared, LUMA_STEP, cv2.CMP_GT)
+            if change.level is not None:
+                new = cv2.bitwise_and(new, cv2.compare(change.appeared, change.level, cv2.CMP_GT))
+            there = new if there is None else cv2.bitwise_or(there, new)
+        return looks
+
+    def _matters(self, gone: Plane, moment: Moment, first: Moment, last: Moment) -> bool:
+        """True where what is gone was large enough for a face, and new to both looks."""
+        gone = cv2.subtract(gone, self._known(first, last))
+        if not cv2.countNonZero(cv2.erode(gone, None)):
+            return False
+        odd = differs(moment.signature, first.signature, last.signature)
+        return bool(cv2.countNonZero(cv2.bitwise_and(gone, cv2.compare(odd, LUMA_STEP, cv2.CMP_GT))))
+
+    def _known(self, first: Moment, last: Moment) -> Plane:
+        """255 where a face that both looks saw will be drawn anyway."""
+        height, width = first.signature.small.shape
+        known = np.zeros((height, width), np.uint8)
+        scale_x, scale_y = width / self._size[0], height / self._size[1]
+        for a, b in self._pairs(first, last):
+            if not (a.high and b.high):
+                continue
+            x0, x1 = min(a.xyxy[0], b.xyxy[0]) * scale_x, max(a.xyxy[2], b.xyxy[2]) * scale_x
+            y0, y1 = min(a.xyxy[1], b.xyxy[1]) * scale_y, max(a.xyxy[3], b.xyxy[3]) * scale_y
+            known[max(0, int(y0)) : max(0, round(y1)), max(0, int(x0)) : max(0, round(x1))] = 255
+        return known
+
+
+def _scenes(moments: Sequence[Moment]) -> list[Sequence[Moment]]:
+    """The stretches without a cut inside."""
+    edges = [
+        0,
+        *(i for i in range(1, len(moments)) if moments[i].scene != moments[i - 1].scene),
+        len(moments),
+    ]
+    return [moments[a:b] for a, b in pairwise(edges)]
+
+
+def _between_looks(part: Sequence[Moment]) -> list[tuple[int, int]]:
+    """Positions of successive looks that are not neighbours."""
+    looks = [i for i, m in enumerate(part) if m.sightings is not None]
+    return [(a, b) for a, b in pairwise(looks) if b - a > 1]
+
+
+def _seen(*moments: Moment) -> list[Sighting]:
+    return [s for m in moments for s in m.sightings or ()]

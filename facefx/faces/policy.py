@@ -1,0 +1,105 @@
+"""How faces are looked for in time: how often, what counts, and how far a conclusion reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+
+from facefx.errors import ConfigError
+
+__all__ = ["REACH_S", "Clock", "FacePolicy"]
+
+REACH_S = 2.0
+"""No fact depends on anything further from its frame than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacePolicy:
+    """The archive policy: it looks ahead, fills from both sides and pads entries and exits.
+
+    look_interval_s: longest time between two looks (plus one frame where the rate is not known).
+    high: a detection this sure starts a face; low: one this sure continues it, back_s after and
+    ahead_s before a high one. gap_s: longest time without a sight that is filled. jump_frac: a face
+    that moved this share of its size between two looks is looked at in between. exit_pad_s,
+    entry_pad_s: how long a face is held after its last and before its first sight; edge_pad_s
+    replaces them while it crosses the picture's edge. flash_s: longest flash that is not a cut.
+
+    Raises ConfigError if a value is out of range or a fact would reach further than REACH_S.
+    """
+
+    look_interval_s: float = 0.25
+    high: float = 0.7
+    low: float = 0.3
+    gap_s: float = 0.7
+    back_s: float = 0.7
+    ahead_s: float = 0.25
+    jump_frac: float = 0.8
+    exit_pad_s: float = 0.4
+    entry_pad_s: float = 0.2
+    edge_pad_s: float = 0.5
+    flash_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value <= REACH_S:
+                raise ConfigError(f"face policy: {field.name} must be within 0..{REACH_S:g}, got {value}")
+        if not 0 < self.look_interval_s <= 0.5:
+            raise ConfigError(
+                f"face policy: look_interval_s must be within 0..0.5, got {self.look_interval_s}"
+            )
+        if not self.low <= self.high <= 1:
+            raise ConfigError(f"face policy: expected low ≤ high ≤ 1, got {self.low} and {self.high}")
+        longest = max(self.exit_pad_s, self.entry_pad_s, self.edge_pad_s, self.ahead_s)
+        if longest > self.gap_s:
+            raise ConfigError(
+                f"face policy: pads and ahead_s must not exceed gap_s {self.gap_s}, got {longest}"
+            )
+        if self.reach_s > REACH_S:
+            raise ConfigError(
+                f"face policy: a fact would reach {self.reach_s:.2f} s back, at most {REACH_S:g} s; "
+                "shorten gap_s, back_s or look_interval_s"
+            )
+
+    @property
+    def reach_s(self) -> float:
+        """How far back a fact may depend on looks: a filled gap, whose end was supported, once looked for.
+
+        Source: frame ← gap_s ← sight at the gap's edge ← back_s ← high sight ← its interval ← motion level.
+        """
+        return self.gap_s + self.back_s + self.look_interval_s + self.flash_s + 0.12
+
+    @property
+    def look_ahead_s(self) -> float:
+        """How much later than a frame the newest one must be for its faces to be final."""
+        return self.gap_s + self.ahead_s + self.look_interval_s + self.flash_s
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Seconds to ticks of one stream, exactly: time is compared in whole ticks only."""
+
+    time_base: Fraction
+
+    def ticks(self, seconds: float) -> int:
+        """The ticks that fit into so many seconds."""
+        return int(_exact(seconds) / self.time_base)
+
+    def seconds(self, ticks: int) -> float:
+        """What so many ticks last."""
+        return float(ticks * self.time_base)
+
+    def cell(self, interval_s: float, period_s: Fraction | None) -> Fraction:
+        """Width, in ticks, of a cell of the look grid.
+
+        Where the frame period is known it is a whole number of frames, so that the first frames of
+        successive cells are never further apart than the interval.
+        """
+        interval = _exact(interval_s)
+        if period_s and period_s <= interval:
+            interval = interval // period_s * period_s
+        return interval / self.time_base
+
+
+def _exact(seconds: float) -> Fraction:
+    return Fraction(seconds).limit_denominator(1_000_000)

@@ -1,0 +1,143 @@
+"""YuNet at several scales: the default detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefx.errors import ModelError
+from facefx.faces.merge import Sightings, gather, merge
+from facefx.faces.picture import Upright, colour_planes, shrink_planes
+from facefx.models.catalog import NetUse
+from facefx.models.session import Session
+from facefx.values import Detections, FrameBatch, Planes
+
+__all__ = ["YuNet", "default_scales", "look_sizes"]
+
+KEYPOINTS = 5
+_STEP = 32
+_STRIDES = (8, 16, 32)
+
+
+def default_scales(long_side: float) -> tuple[int, int]:
+    """The two long sides at which a picture is looked at, unless the plan names others.
+
+    The fine one is 0.4 of the picture, but 512 at least and 1280 at most: a face of about 20 pixels
+    is seen in 720p and in 1080p alike, and the look costs a fixed share of decoding and encoding.
+    The coarse one is a quarter of it, for faces that fill the picture or are cut by its edge; a half
+    finds no more of them (docs/decisions has the figures) at four times the cost.
+
+    >>> default_scales(1280), default_scales(1920), default_scales(352)
+    ((512, 128), (768, 192), (512, 128))
+    """
+    fine = round(min(max(0.4 * long_side, 512), 1280))
+    return fine, round(fine / 4)
+
+
+def look_sizes(width: float, height: float, scales: Sequence[int] = ()) -> tuple[tuple[int, int], ...]:
+    """The net's inputs for a picture, largest first: (width, height), multiples of 32, each once.
+
+    scales: long sides; none: default_scales. A picture is never enlarged: where it is smaller than
+    the largest scale, all scales shrink with it, so that the second look stays the coarser one. Each
+    side goes to the nearest multiple, at least one: a face may stand up to a few percent wider or
+    narrower, which costs less than computing a padded edge.
+
+    >>> look_sizes(1280, 720), look_sizes(352, 288)
+    (((512, 288), (128, 64)), ((352, 288), (96, 64)))
+    """
+    long_side = max(width, height)
+    scales = sorted(scales or default_scales(long_side), reverse=True)
+    fit = min(1.0, long_side / scales[0])
+    sizes = [
+        (_multiple(width * side * fit / long_side), _multiple(height * side * fit / long_side))
+        for side in scales
+    ]
+    return tuple(dict.fromkeys(sizes))
+
+
+def _multiple(pixels: float) -> int:
+    return max(_STEP, round(pixels / _STEP) * _STEP)
+
+
+class YuNet:
+    """YuNet-n looking at each picture at several sizes, merged.
+
+    scales: long sides in pixels of the upright picture; none: chosen by its size, see default_scales.
+    threshold: the lowest confidence that is reported. One thread at a time: buffers are kept.
+
+    Source: Wu et al. 2023, YuNet; the read-out is that of the net's published post-processing.
+    """
+
+    name = "yunet"
+
+    def __init__(
+        self, session: Session, nets: tuple[NetUse, ...], scales: Sequence[int], threshold: float
+    ) -> None:
+        self.nets = nets
+        self.scales = tuple(scales)
+        self.threshold = threshold
+        self._session: Session | None = session
+        self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
+
+    def detect(self, batch: FrameBatch, frames: Sequence[int]) -> Detections:
+        """Look at the frames at these positions of the batch.
+
+        Boxes in pixels of the stored picture; they may reach beyond its edges, as faces do.
+
+        Raises ModelError if the net fails.
+        """
+        upright = Upright(batch.format)
+        found = [self._look(batch.view(frame), upright) for frame in frames]
+        return gather(frames, found, KEYPOINTS)
+
+    def close(self) -> None:
+        """Let go of the net; safe to call twice."""
+        self._session = None
+        self._buffers.clear()
+
+    def _look(self, planes: Planes, upright: Upright) -> Sightings:
+        parts: list[Sightings] = []
+        for width, height in look_sizes(upright.width, upright.height, self.scales):
+            # The next, smaller size is made from this one: cheaper than starting from the frame again.
+            planes = shrink_planes(planes, *upright.stored_size(width, height))
+            buffer = self._buffer(*planes[0].shape)
+            picture = upright.turn(colour_planes(planes, upright.format.color, buffer))
+            seen = self._run(picture[None])
+            parts.append(
+                Sightings(
+                    upright.boxes_to_stored(seen.xyxy, width, height),
+                    seen.confidence,
+                    upright.points_to_stored(seen.keypoints, width, height),
+                )
+            )
+        return merge(Sightings.join(parts))
+
+    def _buffer(self, height: int, width: int) -> NDArray[np.float32]:
+        """One picture's buffer per size, kept: a stream asks for the same two again and again."""
+        if (height, width) not in self._buffers:
+            self._buffers[height, width] = np.empty((3, height, width), np.float32)
+        return self._buffers[height, width]
+
+    def _run(self, picture: NDArray[np.float32]) -> Sightings:
+        if self._session is None:
+            raise ModelError("detector yunet was asked to look after it was closed")
+        out = self._session.run({"input": picture})
+        columns = picture.shape[3]
+        return Sightings.join([_read(out, stride, columns // stride, self.threshold) for stride in _STRIDES])
+
+
+def _read(out: dict[str, NDArray[np.float32]], stride: int, columns: int, threshold: float) -> Sightings:
+    """Read one stride's grid: cells whose sqrt(cls · obj) reaches the threshold."""
+    square = (out[f"cls_{stride}"] * out[f"obj_{stride}"])[0, :, 0]
+    cells = np.flatnonzero(square >= threshold * threshold)
+    if not len(cells):
+        return Sightings.none(KEYPOINTS)
+    corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
+    box = out[f"bbox_{stride}"][0, cells]
+    centre = (corner + box[:, :2]) * stride
+    half = np.exp(box[:, 2:]) * (stride / 2)
+    points = (corner[:, None] + out[f"kps_{stride}"][0, cells].reshape(-1, KEYPOINTS, 2)) * stride
+    xyxy = np.concatenate([centre - half, centre + half], axis=1)
+    return Sightings(xyxy.astype(np.float32), np.sqrt(square[cells]), points.astype(np.float32))

@@ -1,0 +1,190 @@
+"""Every stream that is not the picture: copied packet by packet, in step with the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+import av.error
+from av.stream import Discard
+
+from facefx.errors import UnsupportedError
+from facefx.video.codecs import EncodeSettings
+from facefx.video.extras import KEPT_DATA
+from facefx.video.guard import Limits, foreign_errors, open_source
+from facefx.video.info import Extra, MediaInfo, StreamInfo
+from facefx.video.metadata import choose_stream_tags
+from facefx.video.packets import read_packets
+from facefx.video.timeline import Timeline
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+__all__ = ["Passthrough", "StreamPlan", "plan_streams"]
+
+# Containers that hold fonts for their subtitles.
+_ATTACHING = frozenset({"mkv"})
+_OURS: frozenset[str] = frozenset({"audio", "subtitle"})
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """Which streams are copied, and what happens to the others and why."""
+
+    copied: tuple[StreamInfo, ...]
+    removed: tuple[Extra, ...]
+
+
+def plan_streams(info: MediaInfo, settings: EncodeSettings, container: str) -> StreamPlan:
+    """Decide the fate of every stream but the main picture.
+
+    Raises UnsupportedError for a second video stream, unless extra_video is "drop".
+    """
+    fates = {extra.stream: extra for extra in info.extras if extra.stream != info.video.index}
+    removed = [extra for extra in info.extras if extra.stream == info.video.index]
+    copied = []
+    for stream in info.streams:
+        if stream.index == info.video.index:
+            continue
+        fate = fates.get(stream.index)
+        if fate is not None and fate.remedy == "refused":
+            fate = _second_video(info, fate, settings)
+        dropped = fate or _unwanted(stream, settings, container)
+        if dropped is None:
+            copied.append(stream)
+        else:
+            removed.append(dropped)
+    return StreamPlan(tuple(copied), tuple(removed))
+
+
+def _second_video(info: MediaInfo, fate: Extra, settings: EncodeSettings) -> Extra:
+    if settings.extra_video == "refuse":
+        raise UnsupportedError(
+            f"{info.path}: stream {fate.stream}: {fate.reason} and only one is processed; "
+            "extract the one you want, or lose this one with --extra-video drop"
+        )
+    return Extra(fate.stream, fate.kind, "removed", f"{fate.reason}; dropped as asked")
+
+
+def _unwanted(stream: StreamInfo, settings: EncodeSettings, container: str) -> Extra | None:
+    choice: Literal["keep", "drop"] = "keep"
+    if stream.kind in _OURS:
+        choice = settings.audio if stream.kind == "audio" else settings.subtitles
+    if choice == "drop":
+        return Extra(stream.index, stream.kind, "removed", f"{stream.kind} dropped as asked")
+    if stream.kind == "attachment" and container not in _ATTACHING:
+        return Extra(stream.index, "attachment", "removed", f".{container} holds no attachments")
+    if stream.kind == "data" and (stream.codec not in KEPT_DATA or container != "ts"):
+        return Extra(stream.index, "data", "removed", f".{container} holds no such stream ({stream.codec})")
+    return None
+
+
+class Passthrough:
+    """A second look at the source, from which packets are copied into an output as its clock advances."""
+
+    def __init__(
+        self, info: MediaInfo, plan: StreamPlan, settings: EncodeSettings, container: str, limits: Limits
+    ) -> None:
+        self._info, self._plan, self._settings, self._name = info, plan, settings, container
+        self.source: InputContainer = open_source(info.path, limits)
+        self._targets: dict[int, Stream] = {}
+        self._packets: Iterator[Packet[Stream]] | None = None
+        self._waiting: Packet[Stream] | None = None
+        self._timeline = Timeline()
+        self.counts: dict[int, int] = {stream.index: 0 for stream in plan.copied}
+
+    def add_stream(self, output: OutputContainer, stream: StreamInfo) -> list[str]:
+        """Make a copied stream's output stream, with language, flags and allowed tags.
+
+        Returns the names of the tags that are left out. Raises UnsupportedError, naming container and
+        codec, for sound or subtitles that it cannot hold.
+        """
+        template = self.source.streams[stream.index]
+        target = self._add(output, stream, template)
+        target.disposition = template.disposition
+        if stream.kind == "attachment":
+            return []
+        choice = choose_stream_tags(stream.metadata, self._settings.metadata)
+        target.metadata.clear()
+        target.metadata.update(choice.kept)
+        self._targets[stream.index] = target
+        return [f"stream {stream.index}: {name}" for name in choice.dropped]
+
+    def _add(self, output: OutputContainer, stream: StreamInfo, template: Stream) -> Stream:
+        if stream.kind == "attachment":
+            name = stream.metadata.get("filename", f"attachment{stream.index}")
+            return output.add_attachment(name, stream.metadata.get("mimetype", ""), template.data)  # type: ignore[attr-defined]
+        try:
+            return output.add_stream_from_template(template)
+        except (ValueError, av.error.FFmpegError) as error:
+            option = "audio" if stream.kind == "audio" else "subtitles"
+            raise UnsupportedError(
+                f"{self._info.path}: stream {stream.index}: .{self._name} cannot hold {stream.kind} of codec "
+                f"{stream.codec or 'unknown'}; write .mkv instead, or leave it out with --{option} drop"
+            ) from error
+
+    def start(self, timeline: Timeline) -> None:
+        """Begin reading, at the timeline's start."""
+        self._timeline = timeline
+        wanted = [self.source.streams[index] for index in self._targets]
+        for stream in self.source.streams:
+            if stream.index not in self._targets:
+                stream.discard = Discard.all
+        if not wanted:
+            return
+        with foreign_errors(self._info.path, "reading"):
+            if timeline.low is not None:
+                # A little early: subtitles and the odd interleaving reach back.
+                target = max(Fraction(0), timeline.low - 10)
+                self.source.seek(int(target * 1_000_000))
+            # What cannot be read here cannot be read beside it either: the picture's decoder counts it.
+            self._packets = read_packets(self._info.path, self.source, wanted, lambda: None)
+
+    def copy_until(self, output: OutputContainer, time: Fraction | None) -> None:
+        """Copy what comes before `time` (seconds on the output's clock); None copies all that is left."""
+        while (packet := self._next()) is not None:
+            if time is not None and packet.dts is not None and packet.dts * packet.time_base > time:
+                self._waiting = packet
+                return
+            output.mux_one(packet)
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._packets, self._waiting = None, None
+        self.source.close()
+
+    def _next(self) -> Packet[Stream] | None:
+        """The next wanted packet, on the output's clock and bound to its output stream."""
+        if self._waiting is not None:
+            packet, self._waiting = self._waiting, None
+            return packet
+        while self._packets is not None:
+            following = next(self._packets, None)
+            if following is None:
+                self._packets = None
+            elif following.size and self._place(following):
+                return following
+        return None
+
+    def _place(self, packet: Packet[Stream]) -> bool:
+        """Put a packet onto the output's clock; False for one outside the range."""
+        index, base = packet.stream_index, packet.time_base
+        start = packet.pts if packet.pts is not None else packet.dts
+        subtitle, duration = packet.stream.type == "subtitle", packet.duration or 0
+        if start is not None and not self._timeline.wants(start, duration, base, overlap=subtitle):
+            return False
+        if packet.pts is not None:
+            packet.pts = self._timeline.move(packet.pts, base)
+        if packet.dts is not None:
+            packet.dts = self._timeline.move(packet.dts, base)
+        if subtitle and self._timeline.low is not None and packet.pts is not None and packet.pts < 0:
+            # It was on the screen before the range began: shown from the start, it ends when it did.
+            packet.duration = duration + packet.pts
+            packet.pts = packet.dts = 0
+        packet.stream = self._targets[index]
+        self.counts[index] += 1
+        return True

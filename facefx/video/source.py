@@ -1,0 +1,189 @@
+"""A video file as batches of frames in their own planes; nothing is converted, turned or copied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+
+from facefx.errors import ConfigError, DamagedError, SourceError, UnsupportedError
+from facefx.values import FrameBatch, Planes, StreamFormat
+from facefx.values.frames import MAX_BATCH, MAX_BATCH_BYTES
+from facefx.video.damage import Damage, DamageLog
+from facefx.video.decode import Decoder
+from facefx.video.guard import Limits, foreign_errors
+from facefx.video.planes import read_views
+from facefx.video.probe import probe
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from facefx.video.info import MediaInfo
+
+__all__ = ["Damage", "VideoSource", "window_of"]
+
+OnDamage = Literal["fail", "keep"]
+
+
+class VideoSource:
+    """Decode the main video stream of a local file.
+
+    from_s, to_s: seconds on a player's clock (0 = the file's start); frames outside are dropped.
+    on_damage "fail": a file that does not decode whole raises DamagedError, after the rest was counted;
+    "keep": what is readable is given, and `damage` tells what was not.
+
+    Raises SourceError, UnsupportedError when made.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        limits: Limits | None = None,
+        on_damage: OnDamage = "fail",
+        from_s: float | None = None,
+        to_s: float | None = None,
+        threads: int = 1,
+        info: MediaInfo | None = None,
+    ) -> None:
+        if on_damage not in ("fail", "keep"):
+            raise ConfigError(f"on_damage must be 'fail' or 'keep', got {on_damage!r}")
+        self._limits = limits or Limits()
+        self._path = path
+        self.info = info or probe(path, limits=self._limits)
+        self.info.require_supported()
+        self._window = window_of(self.info, from_s, to_s)
+        self._on_damage = on_damage
+        self._log = DamageLog(self.info.video, self._window)
+        self._threads = threads
+        self._decoder: Decoder | None = None
+        self._iterator: Iterator[FrameBatch] | None = None
+        self._closed = False
+
+    @property
+    def format(self) -> StreamFormat:
+        """What every frame shares."""
+        return self.info.video.format
+
+    @property
+    def damage(self) -> Damage:
+        """What was readable so far; final when the batches have ended."""
+        return self._log.summary()
+
+    def batches(self) -> Iterator[FrameBatch]:
+        """Give the frames in presentation order, at most 16 or 32 MB at a time; once per source.
+
+        A batch's `native` frames own its pixels. Leaving the loop early is safe.
+        Raises SourceError, DamagedError (on_damage "fail") and UnsupportedError (size or pixel format
+        change midway).
+        """
+        if self._iterator is not None or self._closed:
+            raise SourceError(f"{self._path}: a source gives its frames once; open it again")
+        self._iterator = self._batches()
+        return self._iterator
+
+    def close(self) -> None:
+        """Let go of the file; safe at any time, from any thread, more than once."""
+        self._closed = True
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except ValueError:
+                return  # it runs in another thread: it sees _closed at its next frame and ends itself
+        if self._decoder is not None:
+            self._decoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _batches(self) -> Iterator[FrameBatch]:
+        size = max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, self.format.frame_bytes)))
+        count = 0
+        held: list[tuple[VideoFrame, int]] = []
+        self._decoder = Decoder(self._path, self.info, self._limits, self._threads, self._log)
+        try:
+            for frame, pts in self._decoder.frames(self._window[0], self._window[1]):
+                if self._closed:
+                    return
+                if self._failing:
+                    held = []  # the output is lost anyway: only count what is readable
+                    continue
+                held.append((frame, pts))
+                if len(held) == size:
+                    yield self._batch(held, count)
+                    count += len(held)
+                    held = []
+            if held and not self._failing:
+                yield self._batch(held, count)
+        finally:
+            held = []
+            self._decoder.close()
+        if self._log.finish() and self._on_damage == "fail":
+            summary = self._log.summary()
+            raise DamagedError(
+                f"{self._path}: {summary}; get a better copy, or save what is readable with --on-damage keep",
+                decoded=summary.decoded,
+                expected=summary.expected,
+            )
+
+    @property
+    def _failing(self) -> bool:
+        return self._on_damage == "fail" and self._log.damaged
+
+    def _batch(self, held: list[tuple[VideoFrame, int]], start: int) -> FrameBatch:
+        planes = tuple(self._views(frame) for frame, _ in held)
+        return FrameBatch(
+            format=self.format,
+            planes=planes,
+            pts=np.array([pts for _, pts in held], np.int64),
+            index=np.arange(start, start + len(held), dtype=np.int64),
+            native=tuple(frame for frame, _ in held),
+        )
+
+    def _views(self, frame: VideoFrame) -> Planes:
+        format_ = self.format
+        if (frame.width, frame.height) != (format_.width, format_.height) or (
+            frame.format.name != format_.pixels.name
+        ):
+            raise UnsupportedError(
+                f"{self._path}: the picture changes at {float((frame.pts or 0) * format_.time_base):.3f} s: "
+                f"expected {format_.width}x{format_.height} {format_.pixels.name} throughout, got "
+                f"{frame.width}x{frame.height} {frame.format.name}; split the file there"
+            )
+        with foreign_errors(self._path, "reading a picture"):
+            return read_views(frame, format_)
+
+
+def window_of(info: MediaInfo, from_s: float | None, to_s: float | None) -> tuple[int | None, int | None]:
+    """Turn seconds on a player's clock into pts of the video stream: first wanted, first unwanted.
+
+    Raises ConfigError for a range that holds nothing.
+    """
+    for name, value in (("from", from_s), ("to", to_s)):
+        if value is not None and (not math.isfinite(value) or value < 0):
+            raise ConfigError(f"--{name} must be 0 or more seconds, got {value}")
+    if from_s is not None and to_s is not None and from_s >= to_s:
+        raise ConfigError(f"--from must be before --to, got {from_s} and {to_s}")
+    video, base = info.video, info.video.format.time_base
+    low = None if from_s is None else math.ceil((info.start + _as_written(from_s)) / base)
+    high = None if to_s is None else math.ceil((info.start + _as_written(to_s)) / base)
+    if low is not None and low >= video.end_pts:
+        length = float(video.end_pts * base - info.start)
+        raise ConfigError(f"{info.path}: --from {from_s} lies behind the end of the video at {length:.3f} s")
+    return low, high
+
+
+def _as_written(seconds: float) -> Fraction:
+    """A user's 0.2 is two tenths, not the nearest binary fraction, which lies a hair behind."""
+    return Fraction(round(seconds * 1_000_000), 1_000_000)

@@ -1,0 +1,151 @@
+"""Streams, pictures and faces for the tests of effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefx.effects.chain import EffectChain
+from facefx.effects.effect import Effect, EffectParams, Family, Need, Rectangle
+from facefx.values import Color, Face, FaceSource, FieldOrder, Patch, PixelFormat, Planes, StreamFormat
+
+Box = tuple[float, float, float, float]
+
+WIDTH, HEIGHT = 161, 121  # odd, so that the last chroma sample has half a pixel's company
+NAMES = (
+    "yuv420p",
+    "yuvj420p",
+    "yuv422p",
+    "yuv440p",
+    "yuv411p",
+    "yuv444p",
+    "nv12",
+    "gray",
+    "yuv420p10le",
+    "yuv422p10le",
+    "yuv444p10le",
+    "gray10le",
+)
+
+
+def stream(name: str = "yuv420p", width: int = WIDTH, height: int = HEIGHT, **more: Any) -> StreamFormat:
+    """A stream of a pixel format; "interlaced" is 4:2:0 with fields."""
+    if name == "interlaced":
+        name, more = "yuv420p", {"field_order": FieldOrder.TOP_FIRST, **more}
+    pixels = PixelFormat.of(name)
+    color = more.pop("color", Color("bt709", full_range=pixels.full_range_name, depth=pixels.depth))
+    return StreamFormat(pixels, width, height, Fraction(1, 25), color, **more)
+
+
+def noise(format: StreamFormat, seed: int) -> Planes:
+    """A picture of random legal codes."""
+    generator = np.random.default_rng(seed)
+    planes = []
+    for i, shape in enumerate(format.pixels.plane_shapes(format.width, format.height)):
+        low, high = format.color.chroma_range if i else format.color.luma_range
+        planes.append(generator.integers(low, high + 1, shape).astype(format.pixels.dtype))
+    return tuple(planes)
+
+
+def flat(format: StreamFormat, codes: tuple[int, int, int]) -> Planes:
+    """A picture of one colour."""
+    shapes = format.pixels.plane_shapes(format.width, format.height)
+    return tuple(
+        np.full(shape, code, format.pixels.dtype) for shape, code in zip(shapes, codes, strict=False)
+    )
+
+
+def face(xyxy: Box, track_id: int = 1, pts: int = 0, landmarks: NDArray[np.float32] | None = None) -> Face:
+    """A face in a place."""
+    return Face(pts, track_id, xyxy, 0.9, FaceSource.DETECTED, landmarks)
+
+
+def painted(chain: EffectChain, planes: Planes, faces: Sequence[Face]) -> tuple[Planes, list[Patch]]:
+    """The frame as an encoder gets it, and the patches that made it so."""
+    patches = chain.frame(0, planes, faces)
+    done = tuple(plane.copy() for plane in planes)
+    for patch in patches:
+        patch.paste(done)
+    return done, patches
+
+
+def run(effect: Effect, format: StreamFormat, planes: Planes, *boxes: Box) -> Planes:
+    """One effect on one frame."""
+    faces = [face(box, track_id=i + 1) for i, box in enumerate(boxes)]
+    return painted(EffectChain([effect], format, b"seed"), planes, faces)[0]
+
+
+def core(format: StreamFormat, box: Box, shape: str = "ellipse") -> NDArray[np.bool_]:
+    """(h, w) luma pixels whose middle lies in the face: in the box, or in the ellipse within it."""
+    x = np.arange(format.width) + 0.5
+    y = np.arange(format.height) + 0.5
+    across = (2 * x - box[0] - box[2]) / max(box[2] - box[0], 1e-9)
+    down = (2 * y - box[1] - box[3]) / max(box[3] - box[1], 1e-9)
+    if shape == "box":
+        return np.asarray((np.abs(across) <= 1)[None, :] & (np.abs(down) <= 1)[:, None])
+    return np.asarray((across**2)[None, :] + (down**2)[:, None] <= 1)
+
+
+def chroma_under(format: StreamFormat, luma: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The chroma samples that colour any of some luma pixels; whole fields' pairs where interlaced."""
+    pixels = format.pixels
+    columns, rows = pixels.chroma_size(format.width, format.height)
+    step_x, step_y = 1 << pixels.shift_x, 1 << pixels.shift_y
+    paired = 2 if format.field_order and pixels.shift_y else 1
+    whole = np.zeros((-(-rows // paired) * paired * step_y, columns * step_x), bool)
+    whole[: luma.shape[0], : luma.shape[1]] = luma
+    touched = whole.reshape(-1, step_y * paired, columns, step_x).any(axis=(1, 3))
+    return np.asarray(np.repeat(touched, paired, axis=0)[:rows])
+
+
+def channels(planes: Planes) -> list[NDArray[Any]]:
+    """Y, U, V apart, whatever the layout."""
+    apart: list[NDArray[Any]] = []
+    for plane in planes:
+        apart += [plane] if plane.ndim == 2 else [plane[..., 0], plane[..., 1]]
+    return apart
+
+
+def write_png(path: str, rgba: NDArray[np.uint8]) -> str:
+    """Write (h, w, 4) red, green, blue, alpha."""
+    cv2.imwrite(path, np.ascontiguousarray(rgba[..., [2, 1, 0, 3]]))
+    return path
+
+
+class Brighten(Effect):
+    """Add to the luma of the box: a colour effect to test with."""
+
+    name: ClassVar[str] = "brighten"
+    family: ClassVar[Family] = "colour"
+    Params = EffectParams
+
+    def region(self, face: Face) -> Rectangle | None:
+        """The box."""
+        return face.xyxy
+
+    def apply(self, patch: Patch, face: Face) -> None:
+        """Ten codes brighter."""
+        patch.planes[0][...] += 10
+
+
+class Reshape(Brighten):
+    """Double the luma: a geometry effect to test with."""
+
+    name: ClassVar[str] = "reshape"
+    family: ClassVar[Family] = "geometry"
+
+    def apply(self, patch: Patch, face: Face) -> None:
+        """Twice."""
+        patch.planes[0][...] *= 2
+
+
+class NeedsLandmarks(Brighten):
+    """The same, where landmarks are known."""
+
+    name: ClassVar[str] = "needy"
+    needs: ClassVar[frozenset[Need]] = frozenset({"box", "landmarks"})
