@@ -40,10 +40,16 @@ KERNEL_ERROR: type[Exception] = cv2.error
 
 # Sub-pixel bits of OpenCV's drawing functions.
 _SHIFT = 4
-# Below this radius OpenCV draws an ellipse as a polygon of few corners; above, its 72 corners lie
-# less than 0.1 % inside.
-_MIN_DRAWN_RADIUS_PX = 16.0
+# Below this radius OpenCV draws an ellipse as a polygon of few corners, so we give it our own; above,
+# its 72 corners lie less than 0.1 % inside.
+_MIN_ELLIPSE_RADIUS_PX = 16.0
 _POLYGON_SLACK = 1.001
+# Below this radius a sixteenth of a pixel, the drawing's step, begins to show.
+_MIN_DRAWN_RADIUS_PX = 3.0
+_CORNERS = 48
+_ANGLES = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
+# Corners of a polygon whose sides touch the unit circle from outside.
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1) / np.cos(np.pi / _CORNERS)
 # OpenCV's coordinates are 32-bit fixed point with 16 bits of fraction inside.
 _MAX_DRAWN_PX = 16000.0
 # A blur shrinks until its sigma is below this: about where the shrunk samples begin to show.
@@ -139,6 +145,11 @@ def _draw(
 ) -> None:
     """Draw in a plane whose sample i covers i to i + 1; OpenCV's samples have their middle at i."""
     scale = 1 << _SHIFT
+    if min(half) < _MIN_ELLIPSE_RADIUS_PX:
+        corners = _CIRCLE * (half[0] * scale, half[1] * scale)
+        corners += ((centre[0] - 0.5) * scale, (centre[1] - 0.5) * scale)
+        cv2.fillConvexPoly(plane, np.rint(corners).astype(np.int32), value, style, _SHIFT)
+        return
     where = tuple(round((position - 0.5) * scale) for position in centre)
     axes = tuple(math.ceil(extent * _POLYGON_SLACK * scale) for extent in half)
     cv2.ellipse(plane, where, axes, 0, 0, 360, value, -1, style, _SHIFT)

@@ -16,11 +16,12 @@ from facefx.faces.detector import Detector
 from facefx.faces.fill import Filler
 from facefx.faces.looks import Looker, Reason
 from facefx.faces.moment import Moment, Row, Sighting
-from facefx.faces.policy import Clock, FacePolicy
+from facefx.faces.policy import Clock, FacePolicy, Grid
 from facefx.faces.signature import LEVEL_S, Witness, is_cut
 from facefx.faces.stats import AnalysisStats
 from facefx.faces.track import Tracker
-from facefx.values import Faces, FaceSource, FrameBatch, StreamFormat
+from facefx.geometry import as_boxes
+from facefx.values import Detections, Faces, FaceSource, FrameBatch, StreamFormat
 
 __all__ = ["AnalysisStats", "FaceAnalyzer", "FacePolicy"]
 
@@ -49,14 +50,12 @@ class FaceAnalyzer:
         self._policy = policy
         self._format = format
         self._clock = Clock(format.time_base)
-        self._cell = self._clock.cell(policy.look_interval_s, frame_period)
-        # Half a frame early, so that pts rounded by a coarse time base stay on their side of the line.
-        self._early = frame_period / format.time_base / 2 if frame_period else Fraction(0)
+        self._grid = Grid(policy.look_interval_s, self._clock, frame_period)
         self._anchor = anchor_pts
         self._flash = self._clock.ticks(policy.flash_s)
         self._filler = Filler(policy, self._clock, size, self._moment)
         self._tracker = Tracker(policy, self._clock, size, self._filler)
-        self._looker = Looker(self._look, policy, format)
+        self._looker = Looker(self._look, self._glance, policy, format)
         self._pending: deque[tuple[FrameBatch, list[Moment]]] = deque()
         self.stats = AnalysisStats()
         self._begin_run()
@@ -81,7 +80,7 @@ class FaceAnalyzer:
         self._witness = Witness(self._format, self._clock.ticks(LEVEL_S))
         self._moments: deque[Moment] = deque()
         self._settled: Moment | None = None
-        self._grid: deque[Moment] = deque()
+        self._marks: deque[Moment] = deque()
         self._scene = 0
 
     def _end_run(self) -> None:
@@ -89,10 +88,10 @@ class FaceAnalyzer:
         if not self._moments:
             return
         last = self._moments[-1]
-        if not self._grid or self._grid[-1] is not last:
-            self._grid.append(last)
-        while self._grid:
-            self._settle(self._grid.popleft())
+        if not self._marks or self._marks[-1] is not last:
+            self._marks.append(last)
+        while self._marks:
+            self._settle(self._marks.popleft())
         self._tracker.finish()
         for moment in self._moments:
             moment.final = True
@@ -107,15 +106,15 @@ class FaceAnalyzer:
         if self._anchor is None:
             self._anchor = pts
         signature, change = self._witness.see(batch.view(position)[0], pts)
-        cell = (pts - self._anchor + self._early) // self._cell
+        cell = self._grid.cell(pts - self._anchor)
         previous = self._moments[-1] if self._moments else None
         at = previous.at + 1 if previous else 0
         moment = Moment(at, pts, batch, position, signature, change, cell)
         self._moments.append(moment)
         if previous is None or cell != previous.cell:
-            self._grid.append(moment)
-        while self._grid and pts - self._grid[0].pts >= self._flash:
-            self._settle(self._grid.popleft())
+            self._marks.append(moment)
+        while self._marks and pts - self._marks[0].pts >= self._flash:
+            self._settle(self._marks.popleft())
         return moment
 
     def _settle(self, end: Moment) -> None:
@@ -157,7 +156,17 @@ class FaceAnalyzer:
         One at a time: a net may round differently in company, and the company depends on batching.
         """
         assert moment.batch is not None, "frames are kept until their faces are final"
-        seen = self._detector.detect(moment.batch, [moment.position])
+        self._note(moment, reason, self._detector.detect(moment.batch, [moment.position]))
+
+    def _glance(self, moment: Moment, reason: Reason, around: Sequence[Sighting], whole: bool) -> None:
+        """Ask the detector about a frame between two looks, of which the sightings are known."""
+        assert moment.batch is not None, "frames are kept until their faces are final"
+        expected = as_boxes([sighting.xyxy for sighting in around])
+        seen = self._detector.glance(moment.batch, moment.position, expected, whole=whole)
+        self.stats.glances += 1
+        self._note(moment, reason, seen)
+
+    def _note(self, moment: Moment, reason: Reason, seen: Detections) -> None:
         self.stats.looks[reason] += 1
         moment.sightings = [
             Sighting(moment, (box[0], box[1], box[2], box[3]), confidence, confidence >= self._policy.high)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from facefx.errors import ModelError
 from facefx.faces.merge import Sightings, gather, merge
 from facefx.faces.picture import Upright, colour_planes, shrink_planes
+from facefx.geometry import Boxes
 from facefx.models.catalog import NetUse
 from facefx.models.session import Session
 from facefx.values import Detections, FrameBatch, Planes
@@ -89,7 +90,7 @@ class BlazeFace:
         size = shape[1] if len(shape) == 4 else None
         if not isinstance(size, int):
             raise ModelError(
-                f"net {session.name!r} is no BlazeFace: expected input image (N, S, S, 3), got {session.inputs}"
+                f"net {session.name!r} is no BlazeFace: expected image (N, S, S, 3), got {session.inputs}"
             )
         self._size = size
         self._session: Session | None = session
@@ -104,6 +105,10 @@ class BlazeFace:
         upright = Upright(batch.format)
         found = [self._look(batch.view(frame), upright) for frame in frames]
         return gather(frames, found, KEYPOINTS)
+
+    def glance(self, batch: FrameBatch, frame: int, expected: Boxes, *, whole: bool) -> Detections:
+        """Look at the whole picture: tiles of it cost no more than close looks would."""
+        return self.detect(batch, [frame])
 
     def close(self) -> None:
         """Let go of the net; safe to call twice."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from facefx.errors import ConfigError, LicenceError, WeightsMismatchError, WeightsMissingError
+from facefx.geometry import Boxes
 from facefx.models.catalog import LicencePolicy, NetUse, check_licence, get_card
 from facefx.models.store import find_weights, load_session
 from facefx.values import Detections, FrameBatch
@@ -39,6 +40,14 @@ class Detector(Protocol):
 
         Boxes and keypoints are in pixels of the stored picture, whatever its rotation;
         Detections.frame is the position in the batch; every confidence is ≥ the low threshold.
+        """
+        ...
+
+    def glance(self, batch: FrameBatch, frame: int, expected: Boxes, *, whole: bool) -> Detections:
+        """Look again between two looks: closely where faces are expected, else coarsely or not at all.
+
+        expected: boxes of the looks on either side, in pixels of the stored picture. whole: also look
+        at the rest of the picture, coarsely. Answers like detect; may look at everything instead.
         """
         ...
 

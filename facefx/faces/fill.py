@@ -18,7 +18,8 @@ __all__ = ["Filler"]
 # A gap's boxes grow to its middle, where the guess is worst; held ones the longer the more.
 _FILL_GROWTH = 0.15
 _HOLD_GROWTH_PER_S = 0.5
-# Within the picture a face that is out of sight slows down; one that leaves it does not.
+# Within the picture a face that is out of sight slows down; one that leaves it does not, and its
+# box, larger than what is left of it, need not grow.
 _SLOWDOWN_S = 0.3
 # A face is held for at most this, and as long again as it was seen.
 _HOLD_BASE_S = 0.1
@@ -104,7 +105,8 @@ class Filler:
             box = shifted(s.xyxy, speed, passed_s if leaving else _slowed(passed_s))
             if abs(passed_s) > limit_s or self._is_outside(box):
                 return
-            box = grown(box, 1 + _HOLD_GROWTH_PER_S * abs(passed_s))
+            if not leaving:
+                box = grown(box, 1 + _HOLD_GROWTH_PER_S * abs(passed_s))
             moment.rows.append(Row(_track(s), box, s.confidence, FaceSource.HELD))
 
     def _seen_s(self, s: Sighting, inward: Inward) -> float:
@@ -118,7 +120,7 @@ class Filler:
         return self._clock.seconds(abs(other.pts - s.pts))
 
     def _abrupt(self, s: Sighting, at: int) -> bool:
-        """True where most of its place changed at once on the way to frame `at`, beyond what motion explains."""
+        """True where most of its place changed at once on the way to frame `at`, beyond mere motion."""
         moment = self._moment(at)
         if moment is None or moment.change.appeared is None:
             return False

@@ -37,29 +37,37 @@ class Reason(StrEnum):
     TRANSIENT = "transient"
 
 
+Look = Callable[[Moment, Reason], None]
+# A moment, the reason, the sightings on either side, and whether the rest of the picture is looked at.
+Glance = Callable[[Moment, Reason, list[Sighting], bool], None]
+
+
 class Looker:
     """Settles one interval of the look grid after another; keeps nothing between them."""
 
-    def __init__(
-        self, look: Callable[[Moment, Reason], None], policy: FacePolicy, format: StreamFormat
-    ) -> None:
+    def __init__(self, look: Look, glance: Glance, policy: FacePolicy, format: StreamFormat) -> None:
         self._look = look
+        self._glance = glance
         self._jump = policy.jump_frac
         self._clock = Clock(format.time_base)
         self._near = self._clock.ticks(NEAR_S)
+        self._interval = self._clock.ticks(policy.look_interval_s)
         self._size = (format.width, format.height)
+        self._paired: dict[tuple[int, int], list[tuple[Sighting, Sighting]]] = {}
 
     def settle(self, moments: Sequence[Moment]) -> list[Moment]:
         """Look at the first and last of these frames and between them until nothing is in doubt.
 
-        moments: from one grid look to the next, both included. Returns those that were looked at.
+        moments: from one grid look to the next, both included, with glances between them. Returns
+        those that were looked at.
         """
+        self._paired.clear()
         self._at(moments[0], Reason.GRID)
         self._at(moments[-1], Reason.GRID)
         for part in _scenes(moments):
             self._at(part[0], Reason.CUT)
             self._at(part[-1], Reason.CUT)
-            self._bisect(part)
+            self._spread(part)
             if self._look_at_transients(part):
                 for a, b in _between_looks(part):
                     self._bisect(part[a : b + 1])
@@ -69,14 +77,30 @@ class Looker:
         if moment.sightings is None:
             self._look(moment, reason)
 
+    def _spread(self, part: Sequence[Moment]) -> None:
+        """Glance between two looks that are further apart than the interval, then settle each half."""
+        first = part[0].pts
+        reach = sum(moment.pts - first <= self._interval for moment in part) - 1
+        if len(part) <= 2 or reach == len(part) - 1:
+            self._bisect(part)
+            return
+        middle = max(reach, 1)
+        if part[middle].sightings is None:
+            self._glance(part[middle], Reason.GRID, _seen(part[0], part[-1]), True)
+        self._bisect(part[: middle + 1])
+        self._spread(part[middle:])
+
     def _bisect(self, part: Sequence[Moment]) -> None:
         """Look at the middle for as long as the two ends tell different stories."""
-        far = len(part) > 2 and part[-1].pts - part[0].pts > self._near
-        if not far or self._agree(part[0], part[-1]):
+        first, last = part[0], part[-1]
+        if len(part) <= 2 or self._agree(first, last):
+            return
+        if last.pts - first.pts <= self._near and not self._at_edge(first, last):
             return
         middle = (len(part) - 1) // 2
-        self._at(part[middle], Reason.DISAGREE)
-        if not self._in_line(part[0], part[middle], part[-1]):
+        if part[middle].sightings is None:
+            self._glance(part[middle], Reason.DISAGREE, _seen(first, last), False)
+        if not self._in_line(first, part[middle], last):
             self._bisect(part[: middle + 1])
             self._bisect(part[middle:])
 
@@ -89,6 +113,14 @@ class Looker:
                 return False
         matched = {id(s) for pair in pairs for s in pair}
         return all(id(s) in matched or not s.high for s in _seen(before, after))
+
+    def _at_edge(self, *moments: Moment) -> bool:
+        """A sure face is cut by the picture's edge: there every frame changes what is left of it."""
+        width, height = self._size
+        return any(
+            s.high and (s.xyxy[0] <= 0 or s.xyxy[1] <= 0 or s.xyxy[2] >= width or s.xyxy[3] >= height)
+            for s in _seen(*moments)
+        )
 
     def _in_line(self, before: Moment, middle: Moment, after: Moment) -> bool:
         """Every sure face of the three looks is where a straight line has it in the middle."""
@@ -104,7 +136,12 @@ class Looker:
         return all(id(s) in explained or not s.high for s in _seen(before, middle, after))
 
     def _pairs(self, before: Moment, after: Moment) -> list[tuple[Sighting, Sighting]]:
-        return pair_up(before.sightings or (), after.sightings or (), self._clock.seconds(after.pts - before.pts))
+        """The same face at two looks; asked again and again within an interval."""
+        key = (before.at, after.at)
+        if key not in self._paired:
+            passed_s = self._clock.seconds(after.pts - before.pts)
+            self._paired[key] = pair_up(before.sightings or (), after.sightings or (), passed_s)
+        return self._paired[key]
 
     def _look_at_transients(self, part: Sequence[Moment]) -> bool:
         found = False

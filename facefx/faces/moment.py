@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ class Sighting:
 
     previous, next: the same face at the look before and after, where they could be linked.
     last_high: pts of the last sure sighting of that chain. kept: it counts. paired: a gap that
-    starts here was filled. answered: a start that this end could lead to has come.
+    starts here was filled. answered: a start that this end could lead to has come. size: side of the
+    square of the same area.
     """
 
     moment: Moment
@@ -40,6 +42,13 @@ class Sighting:
     track: Track | None = None
     paired: bool = False
     answered: bool = False
+    centre: tuple[float, float] = field(init=False)
+    size: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        x0, y0, x1, y1 = self.xyxy
+        self.centre = ((x0 + x1) / 2, (y0 + y1) / 2)
+        self.size = math.sqrt(max(1.0, (x1 - x0) * (y1 - y0)))
 
     @property
     def pts(self) -> int:

@@ -16,13 +16,14 @@ __all__ = ["AnalysisStats"]
 class AnalysisStats:
     """Counts over all frames handed out so far, and looks made so far.
 
-    faces: boxes by where they come from. filled_frames, held_frames, unsure_frames: frames with at
+    glances: those of the looks that went closely to where faces were expected. faces: boxes by where they come from. filled_frames, held_frames, unsure_frames: frames with at
     least one box across a gap, before or after all sight, or of low confidence: what a person
     should review.
     """
 
     frames: int = 0
     looks: Counter[Reason] = field(default_factory=Counter)
+    glances: int = 0
     faces: Counter[FaceSource] = field(default_factory=Counter)
     tracks: int = 0
     cuts: int = 0
@@ -47,7 +48,11 @@ class AnalysisStats:
         """Plain values."""
         return {
             "frames": self.frames,
-            "looks": {"total": self.looks_total, **{reason.value: self.looks[reason] for reason in Reason}},
+            "looks": {
+                "total": self.looks_total,
+                "glances": self.glances,
+                **{reason.value: self.looks[reason] for reason in Reason},
+            },
             "faces": {source.name.lower(): self.faces[source] for source in FaceSource},
             "tracks": self.tracks,
             "cuts": self.cuts,

@@ -23,6 +23,8 @@ __all__ = ["Outcomes", "Tracker", "pair_up"]
 # A face moves less than this, in its own sizes, from look to look, or it is looked at in between.
 _LINK_DISTANCE = 0.9
 _LINK_RATIO = 1.8
+# An unsure sighting must be where the face was, or clutter beside it keeps a face alive that went.
+_UNSURE_DISTANCE = 0.5
 # Somebody who runs past the camera: face sizes per second.
 _RUN_PER_S = 10.0
 _RUN_RATIO = 1.3
@@ -42,9 +44,12 @@ def pair_up(
     pairs: list[tuple[bool, float, int, int]] = []
     for i, a in enumerate(before):
         for j, b in enumerate(after):
-            badness = cost(a.xyxy, b.xyxy, _LINK_DISTANCE, _LINK_RATIO)
-            if badness is not None:
-                pairs.append((not (a.high and b.high), badness, i, j))
+            apart = abs(a.centre[0] - b.centre[0])
+            if apart <= _LINK_DISTANCE * (a.size + b.size) / 2:
+                sure = a.high and b.high
+                badness = cost(a.xyxy, b.xyxy, _LINK_DISTANCE if sure else _UNSURE_DISTANCE, _LINK_RATIO)
+                if badness is not None:
+                    pairs.append((not sure, badness, i, j))
     pairs.sort()
     left_a, left_b = set(range(len(before))), set(range(len(after)))
     matched = []
@@ -64,9 +69,7 @@ def _runners(
     """The pairs within a distance that have no rival on either side."""
     near = [(a, b) for a in before for b in after if cost(a.xyxy, b.xyxy, distance, _RUN_RATIO) is not None]
     return [
-        (a, b)
-        for a, b in near
-        if sum(a is x for x, _ in near) == 1 and sum(b is y for _, y in near) == 1
+        (a, b) for a, b in near if sum(a is x for x, _ in near) == 1 and sum(b is y for _, y in near) == 1
     ]
 
 

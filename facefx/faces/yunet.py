@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.errors import ModelError
+from facefx.faces.glance import MOST_PLACES, Mosaic, places
 from facefx.faces.merge import Sightings, gather, merge
 from facefx.faces.picture import Upright, colour_planes, shrink_planes
+from facefx.geometry import Boxes
 from facefx.models.catalog import NetUse
 from facefx.models.session import Session
 from facefx.values import Detections, FrameBatch, Planes
@@ -27,7 +29,7 @@ def default_scales(long_side: float) -> tuple[int, int]:
     The fine one is 0.4 of the picture, but 512 at least and 1280 at most: a face of about 20 pixels
     is seen in 720p and in 1080p alike, and the look costs a fixed share of decoding and encoding.
     The coarse one is a quarter of it, for faces that fill the picture or are cut by its edge; a half
-    finds no more of them (docs/decisions has the figures) at four times the cost.
+    finds hardly more of them, at four times the cost.
 
     >>> default_scales(1280), default_scales(1920), default_scales(352)
     ((512, 128), (768, 192), (512, 128))
@@ -92,6 +94,22 @@ class YuNet:
         found = [self._look(batch.view(frame), upright) for frame in frames]
         return gather(frames, found, KEYPOINTS)
 
+    def glance(self, batch: FrameBatch, frame: int, expected: Boxes, *, whole: bool) -> Detections:
+        """Look closely where faces are expected, and, if `whole`, at all of the picture coarsely.
+
+        Raises ModelError if the net fails.
+        """
+        upright, planes = Upright(batch.format), batch.view(frame)
+        spots = places(expected)
+        if len(spots) > MOST_PLACES:
+            return gather([frame], [self._look(planes, upright)], KEYPOINTS)
+        parts = [self._look_at(planes, upright, *self._coarse(upright))[0]] if whole else []
+        if len(spots):
+            mosaic = Mosaic(planes, upright, spots)
+            parts.append(mosaic.to_stored(self._run(mosaic.picture[None])))
+        seen = merge(Sightings.join(parts)) if parts else Sightings.none(KEYPOINTS)
+        return gather([frame], [seen], KEYPOINTS)
+
     def close(self) -> None:
         """Let go of the net; safe to call twice."""
         self._session = None
@@ -101,18 +119,26 @@ class YuNet:
         parts: list[Sightings] = []
         for width, height in look_sizes(upright.width, upright.height, self.scales):
             # The next, smaller size is made from this one: cheaper than starting from the frame again.
-            planes = shrink_planes(planes, *upright.stored_size(width, height))
-            buffer = self._buffer(*planes[0].shape)
-            picture = upright.turn(colour_planes(planes, upright.format.color, buffer))
-            seen = self._run(picture[None])
-            parts.append(
-                Sightings(
-                    upright.boxes_to_stored(seen.xyxy, width, height),
-                    seen.confidence,
-                    upright.points_to_stored(seen.keypoints, width, height),
-                )
-            )
+            seen, planes = self._look_at(planes, upright, width, height)
+            parts.append(seen)
         return merge(Sightings.join(parts))
+
+    def _coarse(self, upright: Upright) -> tuple[int, int]:
+        """Half the finest size: between two whole looks, for what comes into the picture."""
+        sizes = look_sizes(upright.width, upright.height, self.scales)
+        return _multiple(sizes[0][0] / 2), _multiple(sizes[0][1] / 2)
+
+    def _look_at(
+        self, planes: Planes, upright: Upright, width: int, height: int
+    ) -> tuple[Sightings, Planes]:
+        """Look at the whole picture at one size; also give its planes at that size."""
+        small = shrink_planes(planes, *upright.stored_size(width, height))
+        buffer = self._buffer(*small[0].shape)
+        picture = upright.turn(colour_planes(small, upright.format.color, buffer))
+        seen = self._run(picture[None])
+        boxes = upright.boxes_to_stored(seen.xyxy, width, height)
+        points = upright.points_to_stored(seen.keypoints, width, height)
+        return Sightings(boxes, seen.confidence, points), small
 
     def _buffer(self, height: int, width: int) -> NDArray[np.float32]:
         """One picture's buffer per size, kept: a stream asks for the same two again and again."""

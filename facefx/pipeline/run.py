@@ -89,15 +89,14 @@ def run_video(
 
 def _build(local: Path, target: Path, info: MediaInfo, plan: Plan, config: RunConfig, began: float) -> _Job:
     ledger = Ledger(["decode", "detect", "blend", "encode"])
-    format = info.video.format
     job = _Job(
         info,
         plan,
         config,
         ledger,
         DecodeStage(local, info, plan),
-        DetectStage(plan, format),
-        BlendStage(plan, format),
+        DetectStage(plan, info.video),
+        BlendStage(plan, info.video.format),
         EncodeStage(target, info, plan),
     )
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from facefx.effects.chain import EffectChain
+from facefx.effects.kernels import use_one_thread
 from facefx.effects.registry import make_effect
 from facefx.errors import FacefxError
 from facefx.faces.analyze import FaceAnalyzer
@@ -14,7 +15,7 @@ from facefx.faces.detector import Detector, make_detector
 from facefx.pipeline.plan import Plan
 from facefx.pipeline.stage import Work
 from facefx.values import Faces, FrameBatch, StreamFormat
-from facefx.video.info import MediaInfo
+from facefx.video.info import MediaInfo, VideoInfo
 from facefx.video.sink import SinkReport, VideoSink
 from facefx.video.source import VideoSource
 
@@ -61,16 +62,19 @@ class DetectStage:
 
     name = "detect"
 
-    def __init__(self, plan: Plan, format: StreamFormat) -> None:
+    def __init__(self, plan: Plan, video: VideoInfo) -> None:
         self._plan = plan
-        self._format = format
+        self._video = video
         self._detector: Detector | None = None
         self.analyzer: FaceAnalyzer | None = None
 
     def setup(self) -> None:
         """Load the nets that the plan names."""
         self._detector = make_detector(self._plan.detector)
-        self.analyzer = FaceAnalyzer(self._detector, self._plan.policy, self._format)
+        rate = None if self._video.variable_rate else self._video.average_rate
+        self.analyzer = FaceAnalyzer(
+            self._detector, self._plan.policy, self._video.format, frame_period=1 / rate if rate else None
+        )
 
     def process(self, work: Work) -> Sequence[Work]:
         """Take a batch; hand out those whose faces are final."""
@@ -104,6 +108,7 @@ class BlendStage:
 
     def setup(self) -> None:
         """Convert colours and pictures once."""
+        use_one_thread()
         effects = [make_effect(spec) for spec in self._plan.effects]
         self.chain = EffectChain(effects, self._format, self._plan.seed_bytes)
 

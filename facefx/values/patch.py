@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,10 +56,10 @@ class Patch:
         Edges of an odd-sized picture are legal ends although they lie off the grid.
         """
         step_x, step_y = format.column_step, format.line_step
-        x0 = max(0, math.floor(xyxy[0]) // step_x * step_x)
-        y0 = max(0, math.floor(xyxy[1]) // step_y * step_y)
-        x1 = min(format.width, -(-math.ceil(xyxy[2]) // step_x) * step_x)
-        y1 = min(format.height, -(-math.ceil(xyxy[3]) // step_y) * step_y)
+        x0 = max(0, int(xyxy[0] // step_x) * step_x)
+        y0 = max(0, int(xyxy[1] // step_y) * step_y)
+        x1 = min(format.width, -int(-xyxy[2] // step_x) * step_x)
+        y1 = min(format.height, -int(-xyxy[3] // step_y) * step_y)
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     @staticmethod

@@ -43,6 +43,7 @@ class Encoder:
     interlaced: bool = False
     odd_chroma: bool = True  # takes odd sizes of 4:2:0
     hdr: bool = False  # writes static HDR data into its own bits
+    captions: bool = False  # writes closed captions (ATSC A/53) into its own bits
     own_clock: bool = False  # its time base must be the frame rate
 
 
@@ -64,13 +65,15 @@ class Container:
 
 _BITEXACT = ("fflags", "+bitexact")
 _LIST = (
-    Encoder("libx264", "h264", 18, (0, 51), "medium", _X26X, True, True, odd_chroma=False, hdr=True),
-    Encoder("libx265", "hevc", 20, (0, 51), "medium", _X26X, True, odd_chroma=False, hdr=True),
+    Encoder(
+        "libx264", "h264", 18, (0, 51), "medium", _X26X, True, True, odd_chroma=False, hdr=True, captions=True
+    ),
+    Encoder("libx265", "hevc", 20, (0, 51), "medium", _X26X, True, odd_chroma=False, hdr=True, captions=True),
     Encoder("libsvtav1", "av1", 24, (1, 63), "8", tuple(str(i) for i in range(14)), hdr=True),
     Encoder("libvpx-vp9", "vp9", 24, (0, 63), "4", tuple(str(i) for i in range(9)), True),
     Encoder("libvpx", "vp8", 8, (4, 63), "4", tuple(str(i) for i in range(17))),
     Encoder("prores_ks", "prores", None, interlaced=True),
-    Encoder("mpeg2video", "mpeg2video", 2, (1, 31), interlaced=True, own_clock=True),
+    Encoder("mpeg2video", "mpeg2video", 2, (1, 31), interlaced=True, own_clock=True, captions=True),
     Encoder("mpeg4", "mpeg4", 2, (1, 31), own_clock=True),
     Encoder("mjpeg", "mjpeg", 2, (1, 31)),
     Encoder("ffv1", "ffv1", None, lossless=True, interlaced=True),
@@ -261,6 +264,8 @@ def _objection(encoder: Encoder, video: VideoInfo, container: Container, lossles
         return f"{', '.join(sorted(held))} can only be carried by {video.codec} in .mp4, .mov or .mkv"
     if video.hdr and not (encoder.hdr or same):
         return "it cannot write static HDR data"
+    if "a53_cc" in video.side_data and not encoder.captions:
+        return "it cannot write closed captions"
     if video.display_matrix is not None and not container.carries:
         return f".{container.suffix} cannot hold a rotation"
     if encoder.own_clock and video.variable_rate:

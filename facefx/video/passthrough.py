@@ -53,6 +53,8 @@ def plan_streams(info: MediaInfo, settings: EncodeSettings, container: str) -> S
         fate = fates.get(stream.index)
         if fate is not None and fate.remedy == "refused":
             fate = _second_video(info, fate, settings)
+        elif fate is not None and fate.kind == "timecode" and settings.metadata == "strip":
+            fate = Extra(fate.stream, fate.kind, "removed", "timecode stripped with the metadata")
         dropped = fate or _unwanted(stream, settings, container)
         if dropped is None:
             copied.append(stream)

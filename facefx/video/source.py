@@ -35,7 +35,8 @@ class VideoSource:
 
     from_s, to_s: seconds on a player's clock (0 = the file's start); frames outside are dropped.
     on_damage "fail": a file that does not decode whole raises DamagedError, after the rest was counted;
-    "keep": what is readable is given, and `damage` tells what was not.
+    "keep": what is readable is given, and `damage` tells what was not. batch_frames: at most so many
+    frames a batch (1 or 2 for a live stream). info: what `probe` found, where that is known already.
 
     Raises SourceError, UnsupportedError when made.
     """
@@ -49,12 +50,15 @@ class VideoSource:
         from_s: float | None = None,
         to_s: float | None = None,
         threads: int = 1,
+        batch_frames: int = MAX_BATCH,
         info: MediaInfo | None = None,
     ) -> None:
         if on_damage not in ("fail", "keep"):
             raise ConfigError(f"on_damage must be 'fail' or 'keep', got {on_damage!r}")
+        if not 1 <= batch_frames <= MAX_BATCH:
+            raise ConfigError(f"batch_frames must be 1..{MAX_BATCH}, got {batch_frames}")
         self._limits = limits or Limits()
-        self._path = path
+        self._path, self._batch_frames = path, batch_frames
         self.info = info or probe(path, limits=self._limits)
         self.info.require_supported()
         self._window = window_of(self.info, from_s, to_s)
@@ -108,7 +112,7 @@ class VideoSource:
         self.close()
 
     def _batches(self) -> Iterator[FrameBatch]:
-        size = max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, self.format.frame_bytes)))
+        size = max(1, min(self._batch_frames, MAX_BATCH_BYTES // max(1, self.format.frame_bytes)))
         count = 0
         held: list[tuple[VideoFrame, int]] = []
         self._decoder = Decoder(self._path, self.info, self._limits, self._threads, self._log)

@@ -71,6 +71,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"codec": "libsvtav1", "lossless": True}, {}, "out.mp4", "no lossless mode"),
     ({"codec": "mpeg2video"}, {"variable_rate": True}, "out.ts", "variable frame rate"),
     ({"codec": "libvpx-vp9"}, {"hdr": Hdr(light_level=(1, 1))}, "out.mkv", "static HDR"),
+    ({"codec": "libsvtav1"}, {"side_data": ("a53_cc",)}, "out.mp4", "closed captions"),
     ({"codec": "libx264"}, {"display_matrix": (0,) * 9}, "out.ts", "cannot hold a rotation"),
     ({}, {"width": 641, "height": 359}, "out.ts", "no encoder can write this video into .ts"),
     ({}, {}, "out.avi", "expected one of .mp4"),

@@ -116,6 +116,8 @@ def test_subtitle_that_began_before_the_excerpt_is_shown_from_its_start(tmp_path
     transcode(source, tmp_path / "out.mkv", from_s=0.2, to_s=0.36)
     found = sounds(tmp_path / "out.mkv", "subtitle")[0]
     assert [(float(time), data) for time, data in found] == [(0.0, b"Bonjour"), (0.15, b"Au revoir")]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert [packet.duration for packet in container.demux(subtitles=0) if packet.size] == [100, 100]
 
 
 @pytest.mark.parametrize(
@@ -255,3 +257,26 @@ def test_timeline_moves_everything_by_one_shift() -> None:
     ]
     assert line.wants(450, 100, MS, overlap=True)
     assert Timeline().move(7, MS) == 7
+
+
+@pytest.mark.parametrize(("policy", "remedy"), [("keep", "rewritten"), ("strip", "removed")])
+def test_timecode_is_written_anew_or_stripped(policy: str, remedy: str, tmp_path: Path) -> None:
+    def code(output: Any, video: Any) -> None:
+        video.metadata["timecode"] = "01:02:03:04"
+
+    source = make_video(tmp_path / "in.mov", before=code)
+    report = transcode(source, tmp_path / "out.mov", metadata=policy)
+    assert [(extra.kind, extra.remedy) for extra in report.removed] == [("timecode", remedy)]
+    found = {stream.metadata.get("timecode") for stream in probe(tmp_path / "out.mov").streams}
+    assert found == ({"01:02:03:04"} if policy == "keep" else {None})
+
+
+def test_unknown_data_stream_goes_and_is_listed(tmp_path: Path) -> None:
+    def data(output: Any) -> list[Any]:
+        stream = output.add_data_stream("klv")
+        return [data_packet(stream, b"\x06\x0e\x2b\x34" + bytes(30), 0, Fraction(1, 90000))]
+
+    source = _Beside(data).make(tmp_path / "in.ts")
+    report = transcode(source, tmp_path / "out.ts")
+    assert [(extra.kind, extra.remedy) for extra in report.removed] == [("data", "removed")]
+    assert [stream.kind for stream in probe(tmp_path / "out.ts").streams] == ["video"]

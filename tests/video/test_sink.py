@@ -232,16 +232,17 @@ def test_output_appears_with_the_first_frame_and_goes_unless_finished(tmp_path: 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 
-def test_error_midway_leaves_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_error_or_ctrl_c_midway_leaves_no_file(error: type[BaseException], tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "in.mp4", count=20), tmp_path / "out.mkv"
 
     def fail(batch: FrameBatch) -> list[Patch]:
         assert target.exists() == bool(batch.index[0])
         if batch.index[0]:
-            raise RuntimeError("the effect failed")
+            raise error("the effect failed")
         return []
 
-    with pytest.raises(RuntimeError, match="the effect"):
+    with pytest.raises(error, match="the effect"):
         transcode(source, target, patches=fail)
     assert not target.exists()
 
@@ -343,3 +344,12 @@ def test_report_tells_what_was_written(media: Path, tmp_path: Path) -> None:
     assert report.size_bytes == (tmp_path / "out.mkv").stat().st_size
     assert set(QUICK) >= {report.encode.encoder}
     assert EncodeSettings().threads == 1
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+def test_steady_rate_is_written_into_the_stream(codec: str, tmp_path: Path) -> None:
+    """MPEG-TS has no frame durations of its own: readers take them from the stream."""
+    source = make_video(tmp_path / "in.mkv", count=25)
+    transcode(source, tmp_path / "out.ts", codec=codec)
+    with av.open(str(tmp_path / "out.ts")) as container:
+        assert {packet.duration for packet in container.demux() if packet.size} == {3600}

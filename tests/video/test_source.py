@@ -68,8 +68,10 @@ def test_damaged_file_fails_with_the_count_of_what_was_readable(media: Path, nam
 def test_damaged_file_gives_what_is_readable_when_asked_to(media: Path, name: str) -> None:
     expected, readable = DAMAGED[name]
     with VideoSource(media / "formats" / name, on_damage="keep") as source:
-        count = sum(len(batch) for batch in source.batches())
+        times = [int(pts) for batch in source.batches() for pts in batch.pts]
+        count = len(times)
         assert source.damage
+        assert times == sorted(set(times))
         assert (source.damage.expected, source.damage.decoded) == (expected, count)
         assert count in readable
 
@@ -228,6 +230,14 @@ def test_close_from_another_thread_ends_the_loop(media: Path) -> None:
         closer.start()
         closer.join()
     assert len(seen) <= 2
+
+
+def test_batches_can_be_kept_small(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", count=5)
+    with VideoSource(path, batch_frames=2) as source:
+        assert [len(batch) for batch in source.batches()] == [2, 2, 1]
+    with pytest.raises(ConfigError, match=r"1\.\.16"):
+        VideoSource(path, batch_frames=17)
 
 
 def test_source_gives_its_frames_once(tmp_path: Path) -> None:

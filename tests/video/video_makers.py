@@ -27,12 +27,13 @@ def frames(
 ) -> Iterator[av.VideoFrame]:
     """Noise that moves, so that every frame and every motion vector differs; the same at every call."""
     rng = np.random.default_rng(7)
-    noise = rng.integers(30, 220, (height * 2, width * 2), np.uint8)
+    noise = rng.integers(30, 220, (height + 24, width * 2 + 50), np.uint8)
     for number in range(count):
+        at = number % 24
         frame = av.VideoFrame(width, height, pixels)
         for k, plane in enumerate(frame.planes):
             deep = pixels.endswith("10le")
-            data = noise[number : number + plane.height, 2 * number + k : 2 * number + k + plane.width]
+            data = noise[at : at + plane.height, 2 * at + k : 2 * at + k + plane.width]
             rows = np.zeros((plane.height, plane.line_size // (2 if deep else 1)), "<u2" if deep else "u1")
             rows[:, : plane.width] = data.astype(rows.dtype) * (4 if deep else 1) + (
                 number % 3 if deep else 0
