@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -45,15 +46,18 @@ class FaceCrop:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The frames of a clip without faces, in memory."""
+    """The frames of a clip without faces, in memory, and the seconds from one to the next."""
 
     frames: Sequence[FrameBatch]
+    period: Fraction | None
 
     @staticmethod
     def read(path: Path) -> Clip:
         """Decode all of it, a frame a batch."""
         with VideoSource(path) as source:
-            return Clip([b.select(i, i + 1) for b in source.batches() for i in range(len(b))])
+            rate = source.info.video.average_rate
+            frames = [b.select(i, i + 1) for b in source.batches() for i in range(len(b))]
+            return Clip(frames, 1 / rate if rate else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def try_paste(clip: Clip, face: FaceCrop, paste: Paste, detector: Detector) -> O
     left, top = _corner(format.width, format.height, planes, paste.place)
     truth = TruthBox(box.x0 + left, box.y0 + top, box.x1 + left, box.y1 + top)
     start = int(clip.frames[0].pts[0])
-    analyzer = FaceAnalyzer(detector, FacePolicy(), format, anchor_pts=start)
+    analyzer = FaceAnalyzer(detector, FacePolicy(), format, anchor_pts=start, frame_period=clip.period)
     covered = others = 0
     for source, (before, after) in zip(window, hidden_lumas(analyzed(analyzer, window)), strict=True):
         if source.index[0] in pasted:

@@ -40,9 +40,10 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     >>> float(iou(as_boxes([[0, 0, 2, 2]]), as_boxes([[1, 0, 3, 2]]))[0, 0])
     0.3333333432674408
     """
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inner = np.prod(np.maximum(high - low, 0), axis=2)
+    # Side by side, not stacked: a reduction over an axis of two costs more than the rest.
+    width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
+    height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
+    inner = np.maximum(width, 0) * np.maximum(height, 0)
     union = area(a)[:, None] + area(b)[None, :] - inner
     return np.asarray(inner / np.maximum(union, 1e-9), np.float32)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from facefx.faces.drift import drift
 from facefx.faces.moment import Box, Moment, Row, Sighting, Track
-from facefx.faces.motion import Inward, Speed, backwards, forwards, grown, lerp, mean_size, shifted, velocity
+from facefx.faces.motion import Inward, Speed, backwards, forwards, grown, lerp, shifted, velocity
 from facefx.faces.policy import Clock, FacePolicy
 from facefx.faces.signature import LUMA_STEP, Plane
 from facefx.values import FaceSource
@@ -18,17 +19,16 @@ __all__ = ["Filler"]
 # A gap's boxes grow to its middle, where the guess is worst; held ones the longer the more.
 _FILL_GROWTH = 0.15
 _HOLD_GROWTH_PER_S = 0.5
-# Within the picture a face that is out of sight slows down; one that leaves it does not, and its
-# box, larger than what is left of it, need not grow.
-_SLOWDOWN_S = 0.3
+# Where the picture does not tell how a face that is out of sight moves, it slows down from frame to frame.
+_SLOWDOWN = 0.9
+# Of a face that is more than this far out of the picture too little is left to tell: it goes on as it went.
+_HALF_GONE = 0.5
 # A face is held for at most this, and as long again as it was seen.
 _HOLD_BASE_S = 0.1
 # A face that was seen this shortly and whose place changed at once is gone, not hidden.
 _BRIEF_S = 0.25
 _ABRUPT_SHARE = 0.4
 _CORE = 0.6
-# A face that moves less than this, in its own sizes, during the pad does not leave the picture.
-_LEAST_MOTION = 0.1
 
 
 class Filler:
@@ -86,28 +86,34 @@ class Filler:
     def _hold(self, s: Sighting, step: int, inward: Inward) -> None:
         """Hold it outwards in time, as long as it was seen and a little, at most for the pad.
 
-        Where it is on its way out of the picture it is held longer, until it is outside.
+        It moves with the picture around it. Where the picture's edge cuts it, it is on its way out,
+        and held longer, until it is outside.
         """
         seen_s = self._seen_s(s, inward)
         brief = seen_s <= _BRIEF_S
         speed = velocity(s, inward, self._clock, (self._width, self._height))
-        limit_s = self._pads[step]
-        leaving = self._leaves(s.xyxy, speed, step * limit_s)
-        limit_s = min(self._edge_pad if leaving else limit_s, _HOLD_BASE_S + seen_s)
-        at = s.moment.at
-        # Change `at` leads from the frame before to frame `at`.
-        while not (brief and self._abrupt(s, at if step < 0 else at + 1)):
-            at += step
-            moment = self._moment(at)
-            if moment is None or moment.scene != s.moment.scene:
+        moment, box = s.moment, s.xyxy
+        # The change at a frame leads to it from the frame before.
+        while not (brief and self._abrupt(s, moment.at + max(step, 0))):
+            before, after = moment, self._moment(moment.at + step)
+            if after is None or after.scene != s.moment.scene:
                 return
-            passed_s = self._clock.seconds(moment.pts - s.pts)
-            box = shifted(s.xyxy, speed, passed_s if leaving else _slowed(passed_s))
-            if abs(passed_s) > limit_s or self._is_outside(box):
+            moment = after
+            passed_s = abs(self._clock.seconds(moment.pts - s.pts))
+            since_s = self._clock.seconds(moment.pts - before.pts)
+            visible = self._visible(box)
+            moved = drift(before.signature, moment.signature, box) if visible > _HALF_GONE else None
+            if moved is not None:
+                speed = (moved[0] / since_s, moved[1] / since_s)
+            elif visible == 1:
+                speed = (speed[0] * _SLOWDOWN, speed[1] * _SLOWDOWN)
+            box = shifted(box, speed, since_s)
+            visible = self._visible(box)
+            limit_s = self._edge_pad if visible < 1 else self._pads[step]
+            if passed_s > min(limit_s, _HOLD_BASE_S + seen_s) or visible == 0:
                 return
-            if not leaving:
-                box = grown(box, 1 + _HOLD_GROWTH_PER_S * abs(passed_s))
-            moment.rows.append(Row(_track(s), box, s.confidence, FaceSource.HELD))
+            shown = box if visible < 1 else grown(box, 1 + _HOLD_GROWTH_PER_S * passed_s)
+            moment.rows.append(Row(_track(s), shown, s.confidence, FaceSource.HELD))
 
     def _seen_s(self, s: Sighting, inward: Inward) -> float:
         """How long it was seen before it went, or after it came; no further back than matters."""
@@ -135,26 +141,15 @@ class Filler:
         part: Plane = np.maximum(change.appeared[rows, columns], change.lost[rows, columns])
         return part.size > 0 and float(np.mean(part > LUMA_STEP)) > _ABRUPT_SHARE
 
-    def _leaves(self, box: Box, speed: Speed, after_s: float) -> bool:
-        """True where it will cross the edge that it is moving towards."""
-        dx, dy = speed[0] * after_s, speed[1] * after_s
-        least = _LEAST_MOTION * mean_size(box)
-        x0, y0, x1, y1 = shifted(box, speed, after_s)
-        return (
-            (dx < -least and x0 < 0)
-            or (dx > least and x1 > self._width)
-            or (dy < -least and y0 < 0)
-            or (dy > least and y1 > self._height)
-        )
-
-    def _is_outside(self, box: Box) -> bool:
-        return box[2] <= 0 or box[3] <= 0 or box[0] >= self._width or box[1] >= self._height
+    def _visible(self, box: Box) -> float:
+        """Share of a box that lies within the picture."""
+        width = min(box[2], self._width) - max(box[0], 0)
+        height = min(box[3], self._height) - max(box[1], 0)
+        if width <= 0 or height <= 0:
+            return 0.0
+        return width * height / ((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def _track(s: Sighting) -> Track:
     assert s.track is not None, "a sighting that counts has a track"
     return s.track
-
-
-def _slowed(passed_s: float) -> float:
-    return math.copysign(_SLOWDOWN_S * -math.expm1(-abs(passed_s) / _SLOWDOWN_S), passed_s)

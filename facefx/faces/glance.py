@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,13 @@ from facefx.values import Planes
 
 __all__ = ["MOST_PLACES", "Mosaic", "places"]
 
-# Side of a crop in the mosaic, a multiple of the net's step; and how much wider than the face it is:
-# a face of 32 px is found as surely as in the whole picture, and one that moved by half still is.
-_CELL = 64
+# Side of a crop in the mosaic, and how much wider than the face it is: a face of 24 px is found as
+# surely as in the whole picture, and one that moved by half still is.
+_CELL = 48
 _GROW = 2.0
-_COLUMNS = 5
+_COLUMNS = 6
+# The mosaic's sides are multiples of the net's step.
+_STEP = 32
 # With more places than this a look at the whole picture is as cheap.
 MOST_PLACES = 20
 
@@ -51,11 +54,17 @@ class Mosaic:
     def __init__(self, planes: Planes, upright: Upright, expected: Boxes) -> None:
         self._upright = upright
         self._columns = min(len(expected), _COLUMNS)
-        rows = -(-len(expected) // self._columns)
-        self.picture = np.zeros((3, rows * _CELL, self._columns * _CELL), np.float32)
-        self._tiles = [self._lay(planes, k, box) for k, box in enumerate(expected.tolist())]
+        height, width = _stepped(-(-len(expected) // self._columns)), _stepped(self._columns)
+        color = upright.format.color
+        codes = np.array([color.luma_range[0], color.neutral, color.neutral], planes[0].dtype)
+        count = 1 if len(planes) == 1 else 3
+        canvas = np.empty((count, height, width), planes[0].dtype)
+        canvas[:] = codes[:count, None, None]
+        self._tiles = [self._lay(canvas, planes, k, box) for k, box in enumerate(expected.tolist())]
+        # One conversion for all crops: a crop of its own would cost as much as three of its size.
+        self.picture = colour_planes(tuple(canvas), color)
 
-    def _lay(self, planes: Planes, k: int, box: list[float]) -> _Tile:
+    def _lay(self, canvas: NDArray[Any], planes: Planes, k: int, box: list[float]) -> _Tile:
         """Cut, shrink and turn one crop into its cell."""
         format, upright = self._upright.format, self._upright
         aspect = float(format.sample_aspect) or 1.0
@@ -67,45 +76,32 @@ class Mosaic:
         crop = (planes[0][y0:y1, x0:x1], *(plane[chroma] for plane in planes[1:]))
         scale = _CELL / side
         size = _cells((x1 - x0) * aspect * scale), _cells((y1 - y0) * scale)
-        small = upright.turn(colour_planes(shrink_planes(crop, *size), format.color))
+        small = upright.turn(np.stack(shrink_planes(crop, *size)))
         height, width = small.shape[1:]
         top, left = k // self._columns * _CELL, k % self._columns * _CELL
-        self.picture[:, top : top + height, left : left + width] = small
+        canvas[:, top : top + height, left : left + width] = small
         return _Tile((x0, y0, x1 - x0, y1 - y0), width, height)
 
     def to_stored(self, seen: Sightings) -> Sightings:
         """Map what was seen in the mosaic to the stored picture; what lies in no crop is left out."""
-        if not len(seen):
-            return seen
         centre = (seen.xyxy[:, :2] + seen.xyxy[:, 2:]) / 2
-        cells = np.floor(centre / _CELL).astype(np.intp)
-        inside = (centre >= 0).all(axis=1) & (cells[:, 0] < self._columns)
-        index = cells[:, 1] * self._columns + cells[:, 0]
-        rows = np.flatnonzero(inside & (index < len(self._tiles)))
-        xyxy = np.stack([self._back(seen.xyxy[row].reshape(1, 2, 2), index[row]) for row in rows] or [_NONE])
-        points = [self._back(seen.keypoints[row][None], index[row]) for row in rows]
-        kept = seen.take(rows)
-        if not len(kept):
-            return kept
-        return Sightings(_ordered(xyxy.reshape(-1, 4)), kept.confidence, np.concatenate(points))
+        cell = np.floor(centre / _CELL).astype(np.intp)
+        index = cell[:, 1] * self._columns + cell[:, 0]
+        inside = (centre >= 0).all(axis=1) & (cell[:, 0] < self._columns) & (index < len(self._tiles))
+        kept, index = seen.take(inside), index[inside]
+        corners = self._back(kept.xyxy.reshape(-1, 2, 2), index)
+        # Corners change places where the picture is turned.
+        xyxy = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        return Sightings(xyxy, kept.confidence, self._back(kept.keypoints, index))
 
-    def _back(self, points: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-        """Map (1, n, 2) points of the mosaic that belong to cell k."""
-        tile, format = self._tiles[k], self._upright.format
-        corner = np.array([k % self._columns * _CELL, k // self._columns * _CELL], np.float32)
-        whole = self._upright.points_to_stored(points - corner, tile.width, tile.height)
-        x, y, width, height = tile.rectangle
-        share = np.array([width / format.width, height / format.height], np.float32)
-        return np.asarray(whole * share + np.array([x, y], np.float32), np.float32)
-
-
-_NONE = np.zeros((1, 2, 2), np.float32)
-
-
-def _ordered(xyxy: NDArray[np.float32]) -> Boxes:
-    """Corners may have changed places where the picture was turned."""
-    low, high = np.minimum(xyxy[:, :2], xyxy[:, 2:]), np.maximum(xyxy[:, :2], xyxy[:, 2:])
-    return np.concatenate([low, high], axis=1)
+    def _back(self, points: NDArray[np.float32], index: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Map (n, k, 2) points of the mosaic, each row from the cell of its index."""
+        format = self._upright.format
+        facts = np.array([(*t.rectangle, t.width, t.height) for t in self._tiles], np.float32)[index][:, None]
+        corner = np.stack([index % self._columns, index // self._columns], axis=1)[:, None] * _CELL
+        whole = self._upright.points_to_stored((points - corner) / facts[..., 4:], 1, 1)
+        share = whole / np.array([format.width, format.height], np.float32)
+        return np.asarray(share * facts[..., 2:4] + facts[..., :2], np.float32)
 
 
 def _span(centre: float, length: float, limit: int, step: int) -> tuple[int, int]:
@@ -113,6 +109,10 @@ def _span(centre: float, length: float, limit: int, step: int) -> tuple[int, int
     low = min(max(0, math.floor(centre - length / 2)), limit - 1) // step * step
     high = -(-max(math.ceil(centre + length / 2), low + step) // step) * step
     return low, min(limit, high)
+
+
+def _stepped(cells: int) -> int:
+    return -(-cells * _CELL // _STEP) * _STEP
 
 
 def _cells(length: float) -> int:

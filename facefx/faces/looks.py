@@ -87,6 +87,8 @@ class Looker:
         middle = max(reach, 1)
         if part[middle].sightings is None:
             self._glance(part[middle], Reason.GRID, _seen(part[0], part[-1]), True)
+            if self._is_news(part[0], part[middle], part[-1]):
+                self._look(part[middle], Reason.DISAGREE)
         self._bisect(part[: middle + 1])
         self._spread(part[middle:])
 
@@ -98,11 +100,18 @@ class Looker:
         if last.pts - first.pts <= self._near and not self._at_edge(first, last):
             return
         middle = (len(part) - 1) // 2
-        if part[middle].sightings is None:
+        if part[middle].sightings is None and self._at_edge(first, last):
+            self._look(part[middle], Reason.DISAGREE)
+        elif part[middle].sightings is None:
             self._glance(part[middle], Reason.DISAGREE, _seen(first, last), False)
         if not self._in_line(first, part[middle], last):
             self._bisect(part[: middle + 1])
             self._bisect(part[middle:])
+
+    def _is_news(self, before: Moment, middle: Moment, after: Moment) -> bool:
+        """A glance saw a sure face that neither look did: coarsely, so a look has to confirm it."""
+        known = {id(s) for pair in self._pairs(before, middle) + self._pairs(middle, after) for s in pair}
+        return any(s.high and id(s) not in known for s in middle.sightings or ())
 
     def _agree(self, before: Moment, after: Moment) -> bool:
         """No sure face came, went, or moved too far to be drawn along a straight line unseen."""

@@ -64,24 +64,21 @@ def merge(seen: Sightings, *, iou_threshold: float = 0.3) -> Sightings:
         return seen
     seen = seen.take(np.argsort(-seen.confidence, kind="stable"))
     overlap = iou(seen.xyxy, seen.xyxy) > iou_threshold
+    np.fill_diagonal(overlap, True)
     free = np.ones(len(seen), bool)
-    rows: list[Sightings] = []
+    tops: list[int] = []
+    members: list[NDArray[np.bool_]] = []
     for top in range(len(seen)):
         if free[top]:
-            members = free & overlap[top]
-            members[top] = True
-            free &= ~members
-            rows.append(_average(seen.take(members)))
-    return Sightings.join(rows)
-
-
-def _average(members: Sightings) -> Sightings:
-    weight = members.confidence**_SURENESS
-    weight /= weight.sum()
+            members.append(free & overlap[top])
+            free &= ~overlap[top]
+            tops.append(top)
+    weight = np.stack(members) * seen.confidence**_SURENESS
+    weight /= weight.sum(axis=1, keepdims=True)
+    xyxy, points = weight @ seen.xyxy, weight @ seen.keypoints.reshape(len(seen), -1)
+    shape = (len(tops), *seen.keypoints.shape[1:])
     return Sightings(
-        np.einsum("m,mk->k", weight, members.xyxy)[None].astype(np.float32),
-        members.confidence[:1],
-        np.einsum("m,mkd->kd", weight, members.keypoints)[None].astype(np.float32),
+        xyxy.astype(np.float32), seen.confidence[tops], points.astype(np.float32).reshape(shape)
     )
 
 

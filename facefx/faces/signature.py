@@ -39,12 +39,16 @@ LEVEL_S = 0.12
 
 
 class Signature:
-    """A miniature of a frame's luma in 8 bits, with the range of values around each sample."""
+    """A miniature of a frame's luma in 8 bits, with the range of values around each sample.
 
-    __slots__ = ("_ranges", "small")
+    step: pixels from sample to sample.
+    """
 
-    def __init__(self, small: Plane) -> None:
+    __slots__ = ("_ranges", "small", "step")
+
+    def __init__(self, small: Plane, step: int = 1) -> None:
         self.small = small
+        self.step = step
         self._ranges: list[tuple[Plane, Plane]] = [(small, small)]
 
     @staticmethod
@@ -55,7 +59,7 @@ class Signature:
         small = luma[step // 2 :: step, step // 2 :: step]
         if depth > 8:
             small = small >> (depth - 8)
-        return Signature(np.ascontiguousarray(small, np.uint8))
+        return Signature(np.ascontiguousarray(small, np.uint8), step)
 
     def range(self, reach: int) -> tuple[Plane, Plane]:
         """Least and greatest value within `reach` samples each way; made once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ __all__ = ["Decoder"]
 
 # A seek can land behind the wanted picture where a format has no index; look further back each time.
 _BACK_S = (0, 2, 10)
+# AVI has no presentation times: FFmpeg numbers packets as they are decoded, wrong for reordered pictures.
+_NUMBERED = frozenset({("avi", "h264"), ("avi", "hevc")})
 
 
 class Decoder:
@@ -37,6 +40,8 @@ class Decoder:
         self._path, self._info, self._limits, self._threads, self._log = path, info, limits, threads, log
         self._container: InputContainer | None = None
         self._last: int | None = None
+        self._numbered = (info.container, info.video.codec) in _NUMBERED
+        self._slots: list[int] = []
 
     def close(self) -> None:
         """Close the file; frames that were given out stay valid."""
@@ -47,6 +52,8 @@ class Decoder:
     def frames(self, low: int | None, high: int | None) -> Iterator[tuple[VideoFrame, int]]:
         """Give (frame, pts) for low ≤ pts < high."""
         for frame in self._from(low):
+            if self._numbered and self._slots:
+                frame.pts = heappop(self._slots)  # pictures come in order, so each takes the earliest time
             pts = self._pts(frame)
             if high is not None and pts >= high:
                 return
@@ -62,7 +69,8 @@ class Decoder:
     def _from(self, low: int | None) -> Iterator[VideoFrame]:
         """Decode from a point at or before `low`; from the start where no seek gets there."""
         video = self._info.video
-        if low is not None and low > video.start_pts:
+        # Numbered pictures are only put in order by counting from the start.
+        if low is not None and low > video.start_pts and not self._numbered:
             for back_s in _BACK_S:
                 target = low - int(back_s / video.format.time_base)
                 if target <= video.start_pts:
@@ -106,8 +114,11 @@ class Decoder:
             if packet.is_corrupt:
                 self._log.bad_packet(packet.pts)
             try:
+                if self._numbered and packet.size and packet.pts is not None:
+                    heappush(self._slots, packet.pts)
                 frames = packet.decode()
             except av.error.FFmpegError:
+                self._slots = [slot for slot in self._slots if slot != packet.pts]
                 if not packet.is_corrupt:
                     self._log.bad_packet(packet.pts)
                 continue

@@ -119,15 +119,15 @@ def _local_file(path: str | Path) -> Path:
     with foreign_errors(path, "opening"):
         if not file.exists():
             remote = "; a URL must be staged to a local file first" if "://" in text else ""
-            raise SourceError(f"{path}: no such file; check the path{remote}")
+            raise SourceError(f"{path}: does not exist; check the path{remote}")
         if file.is_dir():
-            raise SourceError(f"{path}: expected a video file, got a directory; name one file in it")
+            raise SourceError(f"{path}: is a folder, expected a video file; name one file in it")
         if not file.is_file():
             raise SourceError(f"{path}: expected a regular file, got a device, pipe or socket; copy it first")
         if not os.access(file, os.R_OK):
             raise SourceError(f"{path}: permission to read is missing; check owner and mode (chmod u+r)")
         if file.stat().st_size == 0:
-            raise SourceError(f"{path}: expected a video, got an empty file (0 bytes); export it again")
+            raise SourceError(f"{path}: is empty (0 bytes), expected a video; export it again")
         return file.resolve()
 
 

@@ -18,6 +18,8 @@ KEPT_FILE_TAGS = frozenset(
      "keywords", "copyright", "date", "year", "creation_time", "genre", "track", "show", "episode_id",
      "season_number", "episode_sort", "network", "publisher", "language", "service_name", "service_provider"}
 )  # fmt: skip
+# What MP4 calls a track's title.
+_ALIASES = {"name": "title"}
 KEPT_STREAM_TAGS = frozenset({"title", "language", "handler_name", "comment", "timecode", "creation_time"})
 _STRIPPED_STREAM_TAGS = frozenset({"language"})
 # What a muxer writes of itself: true of the old file only, so it is left out without a word.
@@ -44,7 +46,9 @@ def choose_file_tags(tags: Mapping[str, str], policy: Literal["keep", "strip"]) 
 
 def choose_stream_tags(tags: Mapping[str, str], policy: Literal["keep", "strip"]) -> TagChoice:
     """Choose among the tags of one stream."""
-    return _choose(tags, KEPT_STREAM_TAGS if policy == "keep" else _STRIPPED_STREAM_TAGS)
+    named = {_ALIASES.get(key.lower(), key): value for key, value in tags.items()}
+    own = {key: value for key, value in tags.items() if key.lower() not in _ALIASES}
+    return _choose(named | own, KEPT_STREAM_TAGS if policy == "keep" else _STRIPPED_STREAM_TAGS)
 
 
 def _choose(tags: Mapping[str, str], allowed: frozenset[str]) -> TagChoice:

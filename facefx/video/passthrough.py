@@ -14,6 +14,7 @@ from facefx.errors import UnsupportedError
 from facefx.video.codecs import EncodeSettings
 from facefx.video.extras import KEPT_DATA
 from facefx.video.guard import Limits, foreign_errors, open_source
+from facefx.video.holds import cannot_hold
 from facefx.video.info import Extra, MediaInfo, StreamInfo
 from facefx.video.metadata import choose_stream_tags
 from facefx.video.packets import read_packets
@@ -97,6 +98,7 @@ class Passthrough:
         self._packets: Iterator[Packet[Stream]] | None = None
         self._waiting: Packet[Stream] | None = None
         self._timeline = Timeline()
+        self._steps: dict[int, tuple[int, int]] = {}
         self.counts: dict[int, int] = {stream.index: 0 for stream in plan.copied}
 
     def add_stream(self, output: OutputContainer, stream: StreamInfo) -> list[str]:
@@ -120,14 +122,20 @@ class Passthrough:
         if stream.kind == "attachment":
             name = stream.metadata.get("filename", f"attachment{stream.index}")
             return output.add_attachment(name, stream.metadata.get("mimetype", ""), template.data)  # type: ignore[attr-defined]
+        reason = cannot_hold(self._name, stream, template)
+        if reason:
+            raise self._refusal(stream, f" ({reason})")
         try:
             return output.add_stream_from_template(template)
         except (ValueError, av.error.FFmpegError) as error:
-            option = "audio" if stream.kind == "audio" else "subtitles"
-            raise UnsupportedError(
-                f"{self._info.path}: stream {stream.index}: .{self._name} cannot hold {stream.kind} of codec "
-                f"{stream.codec or 'unknown'}; write .mkv instead, or leave it out with --{option} drop"
-            ) from error
+            raise self._refusal(stream) from error
+
+    def _refusal(self, stream: StreamInfo, reason: str = "") -> UnsupportedError:
+        option = "audio" if stream.kind == "audio" else "subtitles"
+        return UnsupportedError(
+            f"{self._info.path}: stream {stream.index}: .{self._name} cannot hold {stream.kind} of codec "
+            f"{stream.codec or 'unknown'}{reason}; write .mkv instead, or leave it out with --{option} drop"
+        )
 
     def start(self, timeline: Timeline) -> None:
         """Begin reading, at the timeline's start."""
@@ -183,10 +191,41 @@ class Passthrough:
             packet.pts = self._timeline.move(packet.pts, base)
         if packet.dts is not None:
             packet.dts = self._timeline.move(packet.dts, base)
-        if subtitle and self._timeline.low is not None and packet.pts is not None and packet.pts < 0:
-            # It was on the screen before the range began: shown from the start, it ends when it did.
-            packet.duration = duration + packet.pts
-            packet.pts = packet.dts = 0
+        if subtitle and not self._clip(packet):
+            return False
+        if packet.stream.type == "audio":
+            self._fill_duration(packet)
         packet.stream = self._targets[index]
         self.counts[index] += 1
         return True
+
+    def _clip(self, packet: Packet[Stream]) -> bool:
+        """Cut what a subtitle shows outside an excerpt; False if nothing is left of it."""
+        line, base, pts = self._timeline, packet.time_base, packet.pts
+        if pts is None or (line.low is None and line.high is None):
+            return True
+        duration = packet.duration or 0
+        end = pts + duration
+        if pts < 0:
+            # From before the first picture: shown from there, it ends when it did.
+            if duration and end <= 0:
+                return False
+            packet.pts = packet.dts = pts = 0
+        last = self._info.start + Fraction(self._info.duration_s).limit_denominator(1_000_000)
+        film_end = last if line.high is None else min(last, line.high)
+        stop = round((film_end - line.shift) / base)
+        if duration:
+            # Else the file would last as long as its subtitles.
+            packet.duration = (min(end, stop) if stop > pts else end) - pts
+        return True
+
+    def _fill_duration(self, packet: Packet[Stream]) -> None:
+        """Give sound without a duration that of the packet before: MP4 cuts off a last one that has none."""
+        index, pts = packet.stream_index, packet.pts
+        if pts is None:
+            return
+        before, step = self._steps.get(index, (pts, 0))
+        step = pts - before if pts > before else step
+        self._steps[index] = pts, step
+        if not packet.duration:
+            packet.duration = step

@@ -63,7 +63,7 @@ def main_video(path: str | Path, container: InputContainer) -> VideoStream:
     real = [stream for stream in container.streams.video if not is_picture_beside(stream)]
     if not real:
         held = ", ".join(sorted({stream.type for stream in container.streams})) or "no stream at all"
-        raise SourceError(f"{path}: expected a video stream, got only {held}; name a file with a picture")
+        raise SourceError(f"{path}: holds no video, only {held}; name a file with a picture")
     return max(
         real, key=lambda s: ("default" in flags_of(s), s.width * s.height if s.codec_context else 0, -s.index)
     )

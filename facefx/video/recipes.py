@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from facefx.values import FieldOrder
 from facefx.video.codecs import ResolvedEncode
 from facefx.video.info import Hdr, VideoInfo
 
@@ -30,6 +31,9 @@ def _x264(resolved: ResolvedEncode, video: VideoInfo) -> dict[str, str]:
     if not video.variable_rate:
         # Else the stream would claim one picture a tick (90000 a second), and MPEG-TS readers believe it.
         params["force-cfr"] = "1"
+    if video.format.field_order:
+        # The header's own word: each frame's flag comes too late for it, and MP4 readers believe the header.
+        params["bff" if video.format.field_order == FieldOrder.BOTTOM_FIRST else "tff"] = "1"
     if video.hdr:
         params.update(_named(video.hdr, "mastering-display", "cll"))
     options = {"preset": resolved.preset or "medium", "x264-params": _joined(params)}

@@ -244,8 +244,11 @@ class VideoSink:
             raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            number = getattr(error, "errno", None) or 0
+            if number == errno.ENOSPC:
+                reason = f"no space left in {self._path.absolute().parent}"
             hint = {errno.ENOSPC: "free some space", errno.EACCES: "check the folder's mode"}.get(
-                getattr(error, "errno", None) or 0, "see the cause above"
+                number, "see the cause above"
             )
             raise SinkError(
                 f"{self._path}: {doing} with {self.encode.encoder} failed: {reason}; {hint}"
@@ -256,7 +259,7 @@ def _check_destination(path: Path, source: str) -> None:
     """Check what the operating system can tell before an hour of encoding does."""
     folder = path.absolute().parent
     if path.is_dir():
-        raise SinkError(f"{path}: expected the name of a file to write, got a directory; name a file in it")
+        raise SinkError(f"{path}: is a folder, expected the name of a file to write; name a file in it")
     if not folder.is_dir():
         raise SinkError(f"{path}: the folder {folder} does not exist; create it first")
     if not os.access(folder, os.W_OK):

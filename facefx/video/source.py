@@ -189,5 +189,5 @@ def window_of(info: MediaInfo, from_s: float | None, to_s: float | None) -> tupl
 
 
 def _as_written(seconds: float) -> Fraction:
-    """A user's 0.2 is two tenths, not the nearest binary fraction, which lies a hair behind."""
-    return Fraction(round(seconds * 1_000_000), 1_000_000)
+    """A user's 0.2 is two tenths and 0.6666666666666666 two thirds, not the nearest binary fraction."""
+    return Fraction(seconds).limit_denominator(1_000_000)

@@ -50,10 +50,10 @@ def _empty(folder: Path) -> Path:
 
 
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "missing": (lambda folder: folder / "nowhere.mp4", "no such file"),
-    "directory": (lambda folder: folder, "got a directory"),
+    "missing": (lambda folder: folder / "nowhere.mp4", "does not exist"),
+    "directory": (lambda folder: folder, "is a folder"),
     "pipe": (_fifo, "got a device, pipe or socket"),
-    "empty": (_empty, "got an empty file"),
+    "empty": (_empty, r"is empty \(0 bytes\)"),
     "text": (_text("hello, I am a video\n"), "got text"),
     "ffconcat": (_concat_beside_a_video, "an ffconcat list, which names other files"),
     "playlist": (_playlist_beside_a_video, "an HLS playlist, which names other files"),
@@ -64,9 +64,11 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_path_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     make, words = BAD[case]
+    path = make(tmp_path)
     with pytest.raises(SourceError, match=words) as caught:
-        open_source(make(tmp_path))
+        probe(path)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_broken_media_is_refused_in_one_line(media: Path, name: str, words: str)
 
 
 def test_sound_alone_is_no_video(media: Path) -> None:
-    with pytest.raises(SourceError, match="expected a video stream, got only audio"):
+    with pytest.raises(SourceError, match=r"audio_only\.mp4: holds no video, only audio"):
         probe(media / "formats" / "audio_only.mp4")
 
 
@@ -100,7 +102,7 @@ def test_unreadable_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_protocol_in_a_name_is_only_a_name(prefix: str, tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.ts", count=2)
-    with pytest.raises(SourceError, match="no such file"):
+    with pytest.raises(SourceError, match="does not exist"):
         open_source(prefix.format(path))
 
 

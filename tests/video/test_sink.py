@@ -261,7 +261,7 @@ def test_destination_that_cannot_be_is_told_before_the_work(
     (tmp_path / "folder.mp4").mkdir()
     for target, words in (
         (tmp_path / "nowhere" / "out.mp4", "does not exist"),
-        (tmp_path / "folder.mp4", "got a directory"),
+        (tmp_path / "folder.mp4", "is a folder"),
         (tmp_path / "in.mp4", "the same file"),
     ):
         with pytest.raises(SinkError, match=words):
