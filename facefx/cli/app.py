@@ -48,6 +48,9 @@ for _group in (run, probe, effects, verify, doctor, demo):
 app.add_typer(models.app, name="models")
 
 
+_INTERRUPTED = "interrupted: nothing was published"
+
+
 class _Terminated(BaseException):
     """SIGTERM, made an exception so that every cleanup on the way out runs."""
 
@@ -66,6 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _on_term)
     try:
         result: Any = app(args=argv, standalone_mode=False)
+        if result == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+            errors.print(_INTERRUPTED)
         return int(result) if isinstance(result, int) else ExitCode.DONE
     except FacefxError as error:
         errors.print(f"error: {' '.join(str(error).split())}")
@@ -78,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         errors.print(f"error: {' '.join(said.split())}; see facefx --help")
         return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted: nothing was published")
+        errors.print(_INTERRUPTED)
         return ExitCode.INTERRUPTED
     except _Terminated:
         errors.print("terminated: nothing was published")

@@ -156,6 +156,7 @@ class FaceAnalyzer:
         One at a time: a net may round differently in company, and the company depends on batching.
         """
         assert moment.batch is not None, "frames are kept until their faces are final"
+        moment.whole = True
         self._note(moment, reason, self._detector.detect(moment.batch, [moment.position]))
 
     def _glance(self, moment: Moment, reason: Reason, around: Sequence[Sighting], whole: bool) -> None:

@@ -153,8 +153,9 @@ class Looker:
         return self._paired[key]
 
     def _look_at_transients(self, part: Sequence[Moment]) -> bool:
+        """Look, whole, at what came and went between two whole looks: a glance may not have seen it."""
         found = False
-        for a, b in _between_looks(part):
+        for a, b in _between_looks(part, whole=True):
             for at in self._transients(part[a : b + 1]):
                 self._look(part[a + at], Reason.TRANSIENT)
                 found = True
@@ -219,9 +220,9 @@ def _scenes(moments: Sequence[Moment]) -> list[Sequence[Moment]]:
     return [moments[a:b] for a, b in pairwise(edges)]
 
 
-def _between_looks(part: Sequence[Moment]) -> list[tuple[int, int]]:
-    """Positions of successive looks that are not neighbours."""
-    looks = [i for i, m in enumerate(part) if m.sightings is not None]
+def _between_looks(part: Sequence[Moment], *, whole: bool = False) -> list[tuple[int, int]]:
+    """Positions of successive looks, or whole looks, that are not neighbours."""
+    looks = [i for i, m in enumerate(part) if m.whole or (m.sightings is not None and not whole)]
     return [(a, b) for a, b in pairwise(looks) if b - a > 1]
 
 

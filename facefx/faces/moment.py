@@ -80,7 +80,8 @@ class Moment:
     """One frame, kept until its faces are final; then the batch is let go.
 
     at: position in its run of frames. scene: frames with no cut between them share it. sightings:
-    what a look saw here, None where nobody looked.
+    what a look saw here, None where nobody looked. whole: it was
+    more than a glance.
     """
 
     at: int
@@ -92,5 +93,6 @@ class Moment:
     cell: int = 0
     scene: int = 0
     sightings: list[Sighting] | None = None
+    whole: bool = False
     rows: list[Row] = field(default_factory=list)
     final: bool = False

@@ -5,18 +5,18 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facefx.config import RunConfig
-from facefx.errors import UsageError
+from facefx.errors import FacefxError, UsageError
 from facefx.pipeline.inline import InlineRunner
 from facefx.pipeline.plan import Plan, make_plan
 from facefx.pipeline.report import RunReport
 from facefx.pipeline.stages import BlendStage, DecodeStage, DetectStage, EncodeStage
-from facefx.storage import publishing, same_place, sha256_file, staged
+from facefx.storage import Publication, publishing, same_place, sha256_file, staged
 from facefx.telemetry.ledger import Ledger
 from facefx.video.fidelity import Contract, FidelityReport, verify
 from facefx.video.info import MediaInfo
@@ -74,9 +74,9 @@ def run_video(
     began = time.time() if started is None else started
     if same_place(source, output):
         raise UsageError(f"{output}: output is the input; give it another name")
-    with staged(source) as local, publishing(output) as publication:
+    with staged(source) as local, publishing(output) as publication, _named(publication):
         info = probe(local)
-        plan = make_plan(config, info, publication.path)
+        plan = make_plan(config, info, Path(output))
         job = _build(local, publication.path, info, plan, config, began)
         _process(job, progress)
         checked = verify(local, publication.path, _contract(job))
@@ -85,6 +85,16 @@ def run_video(
         report.hash_files(sha256_file(local), sha256_file(publication.path))
         publication.commit()
     return report
+
+
+@contextmanager
+def _named(publication: Publication) -> Iterator[None]:
+    """Have errors speak of the output's own name: nobody knows the temporary one."""
+    try:
+        yield
+    except FacefxError as error:
+        error.args = (str(error).replace(str(publication.path), publication.url), *error.args[1:])
+        raise
 
 
 def _build(local: Path, target: Path, info: MediaInfo, plan: Plan, config: RunConfig, began: float) -> _Job:

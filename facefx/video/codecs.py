@@ -87,7 +87,7 @@ _QT = frozenset({"h264", "hevc", "prores", "mjpeg", "mpeg4", "mpeg2video"})
 _LENIENT = (("strict", "unofficial"),)
 _MOV = (("movflags", "+faststart"), _BITEXACT)
 _TS = (("mpegts_copyts", "1"), _BITEXACT)
-_FLV = (("flvflags", "no_duration_filesize"), _BITEXACT)
+_FLV = (_BITEXACT,)
 _CONTAINERS = (
     Container("mp4", "mp4", _ISO, "libx264", _MOV),
     Container("m4v", "mp4", _ISO, "libx264", _MOV),

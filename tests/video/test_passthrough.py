@@ -117,7 +117,7 @@ def test_subtitle_that_began_before_the_excerpt_is_shown_from_its_start(tmp_path
     found = sounds(tmp_path / "out.mkv", "subtitle")[0]
     assert [(float(time), data) for time, data in found] == [(0.0, b"Bonjour"), (0.15, b"Au revoir")]
     with av.open(str(tmp_path / "out.mkv")) as container:
-        assert [packet.duration for packet in container.demux(subtitles=0) if packet.size] == [100, 100]
+        assert [packet.duration for packet in container.demux(subtitles=0) if packet.size] == [100, 10]
 
 
 @pytest.mark.parametrize(
@@ -280,3 +280,76 @@ def test_unknown_data_stream_goes_and_is_listed(tmp_path: Path) -> None:
     report = transcode(source, tmp_path / "out.ts")
     assert [(extra.kind, extra.remedy) for extra in report.removed] == [("data", "removed")]
     assert [stream.kind for stream in probe(tmp_path / "out.ts").streams] == ["video"]
+
+
+def _with_sound(path: Path, codec: str, rate: int = 48000) -> Path:
+    def before(output: Any, video: Any) -> None:
+        sound = output.add_stream(codec, rate=rate, layout="stereo")
+        sound.metadata["title"] = "Commentary"
+        context = sound.codec_context
+        packets.append((sound, context))
+
+    def during(output: Any, video: Any, number: int) -> None:
+        sound, context = packets[0]
+        samples = context.frame_size or 1024
+        frame = av.AudioFrame(format=context.format.name, layout="stereo", samples=samples)
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        frame.rate, frame.pts, frame.time_base = rate, number * samples, Fraction(1, rate)
+        output.mux(sound.encode(frame))
+
+    packets: list[Any] = []
+    return make_video(path, before=before, during=during)
+
+
+UNHELD = [
+    ("pcm_s16le", "mp4"), ("pcm_s16le", "ts"), ("pcm_s16le", "flv"), ("flac", "mov"), ("libopus", "mov"),
+    ("flac", "ts"), ("alac", "ts"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codec", "suffix"), UNHELD)
+def test_sound_that_a_muxer_would_only_refuse_at_the_end_is_refused_at_once(
+    codec: str, suffix: str, tmp_path: Path
+) -> None:
+    source = _with_sound(tmp_path / "in.mkv", codec)
+    name = codec.removeprefix("lib")
+    words = rf"in\.mkv: stream 1: \.{suffix} cannot hold audio of codec {name} \(.*\); write \.mkv instead"
+    with pytest.raises(UnsupportedError, match=words):
+        VideoSink(tmp_path / f"out.{suffix}", probe(source))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_pcm_whose_channels_have_places_goes_into_an_mp4(tmp_path: Path) -> None:
+    source = _with_sound(tmp_path / "in.mov", "pcm_s16le")
+    transcode(source, tmp_path / "out.mp4")
+    (before,), (after,) = sounds(source), sounds(tmp_path / "out.mp4")
+    assert b"".join(data for _, data in before) == b"".join(data for _, data in after)
+
+
+def test_last_sound_without_a_duration_is_not_cut_off(tmp_path: Path) -> None:
+    source = _with_sound(tmp_path / "in.mkv", "alac")
+    transcode(source, tmp_path / "out.mp4")
+    (before,), (after,) = sounds(source), sounds(tmp_path / "out.mp4")
+    assert [data for _, data in before] == [data for _, data in after]
+
+
+@pytest.mark.parametrize("pair", ["mp4 mp4", "mp4 mkv", "mkv mp4"])
+def test_name_of_a_track_is_carried(pair: str, tmp_path: Path) -> None:
+    one, other = pair.split()
+    transcode(_with_sound(tmp_path / f"in.{one}", "aac"), tmp_path / f"out.{other}")
+    tags = probe(tmp_path / f"out.{other}").streams[1].metadata
+    assert tags.get("title", tags.get("name")) == "Commentary"
+
+
+def test_own_title_of_a_track_beats_its_alias() -> None:
+    assert choose_stream_tags({"title": "a", "name": "b"}, "keep").kept == {"title": "a"}
+    assert choose_stream_tags({"name": "b"}, "keep").kept == {"title": "b"}
+    assert choose_stream_tags({"name": "b"}, "strip").kept == {}
+
+
+@pytest.mark.parametrize("suffix", ["ts", "flv"])
+def test_rotation_that_a_container_cannot_hold_is_refused_by_name(suffix: str, tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", before=lambda _, video: video.set_display_rotation(90))
+    with pytest.raises(UnsupportedError, match=rf"\.{suffix} cannot hold a rotation.*write \.mkv"):
+        VideoSink(tmp_path / f"out.{suffix}", probe(source))

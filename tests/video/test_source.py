@@ -317,3 +317,32 @@ def test_frame_without_a_time_follows_the_last_one(tmp_path: Path) -> None:
     assert decoder._pts(frame) == 6 * STEP
     assert frame.pts == 6 * STEP
     assert info.video.format.time_base == BASE
+
+
+def test_reordered_pictures_in_an_avi_keep_their_order(tmp_path: Path) -> None:
+    options = {"preset": "veryfast", "bf": "2", "b-adapt": "0", "g": "12"}
+    for name in ("a.mkv", "a.avi"):
+        make_video(tmp_path / name, count=30, options=options, base=Fraction(1, 25), step=1)
+    wanted = pictures(tmp_path / "a.mkv")[1]
+    times, got = pictures(tmp_path / "a.avi")
+    assert [time - times[0] for time in times] == [Fraction(n, 25) for n in range(30)]
+    assert all(same(a, b) for a, b in zip(wanted, got, strict=True))
+    part_times, part = pictures(tmp_path / "a.avi", from_s=0.56, to_s=0.8)
+    at = times.index(part_times[0])
+    assert part_times == [time for time in times if Fraction(14, 25) <= time < Fraction(4, 5)]
+    assert all(same(a, b) for a, b in zip(got[at : at + len(part)], part, strict=True))
+
+
+def test_lost_packet_of_an_avi_does_not_shift_what_follows(tmp_path: Path) -> None:
+    options = {"preset": "veryfast", "bf": "2", "b-adapt": "0", "g": "12"}
+    path = make_video(tmp_path / "a.avi", count=30, options=options, base=Fraction(1, 25), step=1)
+    whole = pictures(path)
+    with av.open(str(path)) as container:
+        bad = [bytes(packet) for packet in container.demux(video=0) if packet.size][5]
+    data = path.read_bytes()
+    at = data.index(bad)
+    path.write_bytes(data[:at] + bytes(len(bad)) + data[at + len(bad) :])
+    times, got = pictures(path, on_damage="keep")
+    assert len(times) < 30
+    assert times[-1] == whole[0][-1]
+    assert same(got[-1], whole[1][-1])
