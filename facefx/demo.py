@@ -28,16 +28,16 @@ PORTRAIT_FACE: Box = (178.0, 66.0, 270.0, 182.0)
 
 _BATCH = 8
 # Where the camera looks: part of the clip, middle of the view and its width in portrait pixels. It
-# begins on the suit, where there is no face, rises to the face, comes close, and leaves it at the
-# left for the model of the shuttle.
+# begins on the suit, where there is no face, rises to the face, comes close, and sinks again until
+# the face has left at the top.
 _PATH = (
-    (0.00, 330.0, 415.0, 300.0),
-    (0.06, 330.0, 405.0, 300.0),
-    (0.36, 262.0, 180.0, 400.0),
-    (0.55, 225.0, 128.0, 270.0),
-    (0.72, 290.0, 140.0, 300.0),
-    (0.92, 398.0, 130.0, 224.0),
-    (1.00, 400.0, 130.0, 224.0),
+    (0.00, 250.0, 430.0, 260.0),
+    (0.06, 250.0, 425.0, 260.0),
+    (0.36, 208.0, 150.0, 276.0),
+    (0.55, 224.0, 124.0, 200.0),
+    (0.70, 250.0, 150.0, 256.0),
+    (0.94, 268.0, 425.0, 260.0),
+    (1.00, 270.0, 430.0, 260.0),
 )
 
 

@@ -133,8 +133,14 @@ def _best(fetch: bool, policy: LicencePolicy) -> tuple[str, str]:
     try:
         check_licence(card, policy)
         find_weights(card, fetch=fetch)
-    except (LicenceError, WeightsMissingError) as error:
+    except LicenceError as error:
         return "blazeface", f"the better detector, yunet, is not used: {error}"
+    except WeightsMissingError as error:
+        _log.info("yunet cannot be had: %s", error)
+        return "blazeface", (
+            "it comes with the package; the better one, yunet, is not at hand and cannot be fetched: "
+            "see facefx models pull yunet-n"
+        )
     return "yunet", "the default; its weights are at hand"
 
 

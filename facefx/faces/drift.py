@@ -16,6 +16,8 @@ __all__ = ["drift"]
 # A face and a little around it; less than this many samples each way have too little structure.
 _AROUND = 1.3
 _LEAST_SAMPLES = 8
+# Luma steps (standard deviation): a flat patch matches itself anywhere.
+_LEAST_CONTRAST = 4.0
 # Share of the two patches' energy that one shift must explain. Noise and unrelated pictures stay below 0.1.
 _RESPONSE = 0.2
 
@@ -32,10 +34,11 @@ def drift(before: Signature, after: Signature, box: Box) -> tuple[float, float] 
     size = (columns.stop - columns.start, rows.stop - rows.start)
     if min(size) < _LEAST_SAMPLES:
         return None
+    first, second = (signature.small[rows, columns].astype(np.float32) for signature in (before, after))
+    if min(first.std(), second.std()) < _LEAST_CONTRAST:
+        return None
     window = cv2.createHanningWindow(size, cv2.CV_32F)
-    (dx, dy), response = cv2.phaseCorrelate(
-        before.small[rows, columns].astype(np.float32), after.small[rows, columns].astype(np.float32), window
-    )
-    if not response >= _RESPONSE:  # a flat patch gives no number at all
+    (dx, dy), response = cv2.phaseCorrelate(first, second, window)
+    if response < _RESPONSE:
         return None
     return float(dx) * before.step, float(dy) * before.step

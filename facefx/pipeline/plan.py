@@ -52,8 +52,11 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """Hex sha256 of the plan."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        """Hex sha256 of all that the result depends on; why a choice was made is not part of it."""
+        plain = self.to_json()
+        for choice in (plain["detector"], plain["encode"]):
+            del choice["reason"]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     @property
     def sink_settings(self) -> EncodeSettings:

@@ -7,15 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scripted import (
+from face_scripts import (
     HEIGHT,
     STILL,
     TICKS,
     WALL,
     WIDTH,
+    Actor,
     Picture,
-    Scripted,
-    analyze,
+    analyzer,
     batches,
     nobody,
     popping,
@@ -39,7 +39,7 @@ def gaps_s(asked: set[int], pts: list[int]) -> list[float]:
 
 @pytest.mark.parametrize("fps", [12, 24, 25, 30, 50, 60])
 def test_looks_are_never_further_apart_than_the_interval(fps: int) -> None:
-    detector, pts = Scripted(nobody), times(4 * fps, fps)
+    detector, pts = Actor(nobody), times(4 * fps, fps)
     run(detector, pts, frame_period=Fraction(1, fps))
     assert max(gaps_s(detector.asked, pts)) <= 0.25
     assert len(detector.asked) <= 4 * 4.5
@@ -48,23 +48,23 @@ def test_looks_are_never_further_apart_than_the_interval(fps: int) -> None:
 def test_without_a_known_rate_looks_are_at_most_a_frame_further_apart() -> None:
     rng = np.random.default_rng(1)
     pts = np.cumsum(rng.integers(10, 40, 200)).tolist()
-    detector = Scripted(nobody)
+    detector = Actor(nobody)
     run(detector, pts, frame_period=None)
     assert max(gaps_s(detector.asked, pts)) <= 0.25 + 40 / TICKS
 
 
 def test_every_frame_of_a_slow_clip_is_looked_at() -> None:
-    detector = Scripted(nobody)
+    detector = Actor(nobody)
     run(detector, times(20, 5), frame_period=Fraction(1, 5))
     assert detector.asked == set(range(20))
 
 
 def test_the_grid_hangs_on_the_first_frame_of_the_video_not_of_the_segment() -> None:
     pts = times(150)
-    whole, part = Scripted(nobody), Scripted(nobody)
+    whole, part = Actor(nobody), Actor(nobody)
     run(whole, pts)
     clip = batches(pts[37:], first=37)
-    through(analyze(part, clip, anchor_pts=pts[0]), clip)
+    through(analyzer(part, clip, anchor_pts=pts[0]), clip)
     assert set(part.looked) - {37} == {i for i in whole.looked if i > 37}
 
 
@@ -78,7 +78,7 @@ def test_rounded_pts_do_not_move_the_grid() -> None:
 @pytest.mark.parametrize("phase", range(15))
 def test_a_face_that_pops_up_between_looks_is_covered(phase: int, length: int) -> None:
     there = range(60 + phase, 60 + phase + length)
-    detector = Scripted(steady(FACE, there))
+    detector = Actor(steady(FACE, there))
     found = run(detector, times(120), popping(there, FACE))
     assert set(there) <= set(found), "a frame of it was handed out uncovered"
     assert set(found) == set(there), "nothing else may be covered: its place changed at once"
@@ -86,25 +86,25 @@ def test_a_face_that_pops_up_between_looks_is_covered(phase: int, length: int) -
 
 def test_a_face_too_small_for_a_glance_is_looked_at_whole() -> None:
     pts, there = times(60), range(35, 36)
-    lone = Scripted(steady(FACE, there), glance=nobody)
-    run(Scripted(nobody), pts)
-    glances = Scripted(nobody)
+    lone = Actor(steady(FACE, there), glance=nobody)
+    run(Actor(nobody), pts)
+    glances = Actor(nobody)
     run(glances, pts)
     assert 35 in glances.glanced, "the test needs a frame that is only glanced at"
     assert set(run(lone, pts, popping(there, FACE))) == set(there)
 
 
 def test_a_glance_alone_does_not_make_a_face() -> None:
-    detector = Scripted(nobody, glance=steady(FACE, range(35, 36)))
+    detector = Actor(nobody, glance=steady(FACE, range(35, 36)))
     assert run(detector, times(60)) == {}
     assert 35 in detector.looked, "a look has to confirm it"
 
 
 def test_nothing_that_happens_costs_no_extra_look() -> None:
-    detector, clip = Scripted(steady(FACE, range(300))), batches(times(300))
-    analyzer = analyze(detector, clip)
-    through(analyzer, clip)
-    assert analyzer.stats.looks_extra == 0
+    detector, clip = Actor(steady(FACE, range(300))), batches(times(300))
+    looking = analyzer(detector, clip)
+    through(looking, clip)
+    assert looking.stats.looks_extra == 0
 
 
 @pytest.mark.parametrize("speed", [1, 2, 4])
@@ -112,10 +112,10 @@ def test_a_camera_that_pans_is_no_transient(speed: int) -> None:
     def draw(i: int) -> Picture:
         return np.ascontiguousarray(WALL[:, i * speed : i * speed + WIDTH])
 
-    detector, clip = Scripted(nobody), batches(times(90), draw)
-    analyzer = analyze(detector, clip)
-    through(analyzer, clip)
-    assert analyzer.stats.looks[Reason.TRANSIENT] <= 3
+    detector, clip = Actor(nobody), batches(times(90), draw)
+    looking = analyzer(detector, clip)
+    through(looking, clip)
+    assert looking.stats.looks[Reason.TRANSIENT] <= 3
 
 
 def test_noise_is_no_transient() -> None:
@@ -124,20 +124,20 @@ def test_noise_is_no_transient() -> None:
     def draw(_: int) -> Picture:
         return np.clip(STILL + rng.normal(0, 5, (HEIGHT, WIDTH)), 0, 255).astype(np.uint8)
 
-    detector, clip = Scripted(nobody), batches(times(90), draw)
-    analyzer = analyze(detector, clip)
-    through(analyzer, clip)
-    assert analyzer.stats.looks_extra == 0
+    detector, clip = Actor(nobody), batches(times(90), draw)
+    looking = analyzer(detector, clip)
+    through(looking, clip)
+    assert looking.stats.looks_extra == 0
 
 
 def test_two_looks_that_agree_are_not_looked_between() -> None:
     def walks(i: int) -> list[tuple[tuple[float, float, float, float], float]]:
         return [((50 + i, 60, 90 + i, 110), 0.9)]
 
-    detector, clip = Scripted(walks), batches(times(90))
-    analyzer = analyze(detector, clip)
-    found = rows(through(analyzer, clip))
-    assert analyzer.stats.looks_extra == 0
+    detector, clip = Actor(walks), batches(times(90))
+    looking = analyzer(detector, clip)
+    found = rows(through(looking, clip))
+    assert looking.stats.looks_extra == 0
     assert all(abs(found[i][0].xyxy[0] - (50 + i)) < 1e-3 for i in range(90))
 
 
@@ -146,14 +146,14 @@ def test_a_face_that_turns_back_between_two_looks_is_followed() -> None:
         x = 50 + 12.0 * max(0, min(i - 30, 6))  # 72 px in six frames, then it stands
         return [((x, 60, x + 40, 110), 0.9)]
 
-    found = run(Scripted(darts), times(90))
+    found = run(Actor(darts), times(90))
     for i in range(90):
         x = darts(i)[0][0][0]
         assert abs(found[i][0].xyxy[0] - x) < 15, f"frame {i}: off by more than a third of the face"
 
 
 def test_when_a_face_comes_is_found_by_bisection() -> None:
-    detector = Scripted(steady(FACE, range(33, 90)))
+    detector = Actor(steady(FACE, range(33, 90)))
     found = run(detector, times(90))
     detected = [i for i, faces in found.items() if faces[0].source == FaceSource.DETECTED]
     assert min(detected) - 33 <= 2

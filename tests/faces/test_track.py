@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scripted import (
+from face_scripts import (
+    Actor,
     Box,
-    Scripted,
     Seen,
-    analyze,
+    analyzer,
     batches,
     plain,
     rows,
@@ -68,7 +68,7 @@ def test_clutter_beside_a_face_that_went_does_not_keep_it_alive() -> None:
 
 
 def test_unsure_detections_alone_are_nobody() -> None:
-    assert run(Scripted(steady(FACE, range(200), confidence=0.5)), times(200)) == {}
+    assert run(Actor(steady(FACE, range(200), confidence=0.5)), times(200)) == {}
 
 
 def test_a_face_that_fades_is_followed_by_unsure_detections_for_a_while() -> None:
@@ -76,7 +76,7 @@ def test_a_face_that_fades_is_followed_by_unsure_detections_for_a_while() -> Non
         return [(FACE, 0.9 if i <= 42 else 0.5)]
 
     policy = FacePolicy(exit_pad_s=0, entry_pad_s=0, edge_pad_s=0)
-    found = run(Scripted(fades), times(150), policy=policy)
+    found = run(Actor(fades), times(150), policy=policy)
     last = max(i for i, faces in found.items() if faces[0].source == FaceSource.DETECTED)
     assert 42 + 0.25 * 30 < last <= 42 + policy.back_s * 30
     assert set(range(last)) <= set(found)
@@ -86,7 +86,7 @@ def test_unsure_detections_shortly_before_a_sure_one_count() -> None:
     def comes(i: int) -> list[Seen]:
         return [(FACE, 0.9 if i >= 70 else 0.5)]
 
-    found = run(Scripted(comes), times(150), policy=FacePolicy(exit_pad_s=0, entry_pad_s=0, edge_pad_s=0))
+    found = run(Actor(comes), times(150), policy=FacePolicy(exit_pad_s=0, entry_pad_s=0, edge_pad_s=0))
     first = min(found)
     assert 70 - 0.25 * 30 <= first < 70
     assert found[first][0].source == FaceSource.DETECTED
@@ -94,7 +94,7 @@ def test_unsure_detections_shortly_before_a_sure_one_count() -> None:
 
 def test_a_face_that_one_look_misses_is_still_covered() -> None:
     for missed in range(40, 58):
-        detector = Scripted(lambda i, missed=missed: [] if i == missed else [(FACE, 0.9)])  # type: ignore[misc]
+        detector = Actor(lambda i, missed=missed: [] if i == missed else [(FACE, 0.9)])  # type: ignore[misc]
         found = run(detector, times(100))
         assert set(found) == set(range(100)), f"uncovered when frame {missed} shows nothing"
         assert {face.track_id for faces in found.values() for face in faces} == {0}
@@ -107,22 +107,22 @@ def test_gaps_up_to_the_limit_are_filled_from_both_sides(gap: int, filled: bool)
         return [] if 60 <= i < 60 + gap else [((x, 60, x + 40, 110), 0.9)]
 
     clip = batches(times(150))
-    analyzer = analyze(Scripted(hides), clip)
-    found = rows(through(analyzer, clip))
+    looking = analyzer(Actor(hides), clip)
+    found = rows(through(looking, clip))
     sources = {found[i][0].source for i in range(60, 60 + gap) if i in found}
     assert (FaceSource.FILLED in sources) == filled
-    assert analyzer.stats.tracks == (1 if filled else 2)
+    assert looking.stats.tracks == (1 if filled else 2)
     if filled:
         assert set(range(60, 60 + gap)) <= set(found)
         for i in range(60, 60 + gap):
             assert abs((found[i][0].xyxy[0] + found[i][0].xyxy[2]) / 2 - (120 + i * 0.5)) < 2
-        assert gap / 30 <= analyzer.stats.longest_gap_s <= 0.7
+        assert gap / 30 <= looking.stats.longest_gap_s <= 0.7
     else:
         assert sources == {FaceSource.HELD}
 
 
 def test_a_filled_gap_grows_to_its_middle_only_a_little() -> None:
-    found = run(Scripted(lambda i: [] if 60 <= i < 75 else [(FACE, 0.9)]), times(150))
+    found = run(Actor(lambda i: [] if 60 <= i < 75 else [(FACE, 0.9)]), times(150))
     widths = {i: found[i][0].xyxy[2] - found[i][0].xyxy[0] for i in range(58, 77)}
     assert widths[58] == pytest.approx(40)
     assert 40 < widths[67] <= 40 * 1.2
@@ -133,7 +133,7 @@ def test_an_end_is_not_joined_to_a_start_far_away() -> None:
     def swaps(i: int) -> list[Seen]:
         return [(FACE, 0.9)] if i < 60 else [((260, 60, 300, 110), 0.9)] if i >= 70 else []
 
-    found = run(Scripted(swaps), times(120))
+    found = run(Actor(swaps), times(120))
     assert not any(f.source == FaceSource.FILLED for faces in found.values() for f in faces)
     assert found[59][0].track_id != found[75][0].track_id
 
@@ -144,7 +144,7 @@ def test_two_faces_that_pass_each_other_keep_their_numbers() -> None:
         right: Box = (260.0 - i * 2, 78, 290.0 - i * 2, 118)
         return [(left, 0.9), (right, 0.8)]
 
-    found = run(Scripted(pass_by), times(110))
+    found = run(Actor(pass_by), times(110))
     numbers = {(face.track_id, round(face.confidence, 2)) for faces in found.values() for face in faces}
     assert len(numbers) == 2
 
@@ -153,7 +153,7 @@ def test_tracks_are_numbered_as_they_appear() -> None:
     def crowd(i: int) -> list[Seen]:
         return [((20.0 + 70 * k, 60, 60.0 + 70 * k, 110), 0.9) for k in range(4) if i >= 20 * (3 - k)]
 
-    found = run(Scripted(crowd), times(120))
+    found = run(Actor(crowd), times(120))
     order: list[int] = []
     for i in sorted(found):
         order += [face.track_id for face in found[i] if face.track_id not in order]
@@ -163,10 +163,10 @@ def test_tracks_are_numbered_as_they_appear() -> None:
 
 def test_a_long_video_is_not_remembered() -> None:
     clip = batches(times(1500))
-    analyzer = analyze(Scripted(steady(FACE, range(1500))), clip)
+    looking = analyzer(Actor(steady(FACE, range(1500))), clip)
     for batch in clip:
-        analyzer.push(batch)
-    sightings = [s for m in analyzer._moments for s in m.sightings or ()]
+        looking.push(batch)
+    sightings = [s for m in looking._moments for s in m.sightings or ()]
     chain, at = 0, sightings[-1].previous
     while at is not None:
         chain, at = chain + 1, at.previous
@@ -186,6 +186,6 @@ def test_the_result_does_not_depend_on_the_order_of_detections() -> None:
     def crowd(i: int) -> list[Seen]:
         return [((20.0 + 70 * k + i * 0.3, 60, 60.0 + 70 * k, 110), 0.9) for k in range(4)]
 
-    forward = run(Scripted(crowd), times(60))
-    backward = run(Scripted(lambda i: crowd(i)[::-1]), times(60))
+    forward = run(Actor(crowd), times(60))
+    backward = run(Actor(lambda i: crowd(i)[::-1]), times(60))
     assert plain(forward) == plain(backward)

@@ -98,7 +98,7 @@ def merged(*tables: Table) -> dict[int, list[Seen]]:
 def texture(seed: int, low: int = 40, high: int = 130, size: tuple[int, int] = SIZE) -> Luma:
     """Soft noise: something to recognise a place by, as in a real picture."""
     noise = np.random.default_rng(seed).random((size[1], size[0])).astype(np.float32)
-    soft = cv2.GaussianBlur(noise, (0, 0), 2.0, borderType=cv2.BORDER_WRAP)
+    soft = cv2.GaussianBlur(np.tile(noise, (3, 3)), (0, 0), 2.0)[size[1] : 2 * size[1], size[0] : 2 * size[0]]
     return np.asarray(cv2.normalize(soft, None, low, high, cv2.NORM_MINMAX), np.uint8)
 
 
@@ -198,9 +198,10 @@ class Outcome:
     detector: Scripted
     stats: AnalysisStats
 
-    def covered(self, i: int, box: Box, share: float = 0.85) -> bool:
-        """True where one box holds this share of what is in the picture of a true one."""
-        return any(_share(_inside(box), face.xyxy) >= share for face in self.faces[i])
+    def covered(self, i: int, box: Box) -> bool:
+        """True where one box, grown as an effect grows it, holds the core of a true one."""
+        core = _inside(_grown(box, 0.6))
+        return any(_share(core, _grown(face.xyxy, 1.3)) > 0.999 for face in self.faces[i])
 
     def uncovered(self, truth: Table) -> list[int]:
         """The frames in which a true face is not covered."""
@@ -227,6 +228,12 @@ class Outcome:
 
 def _inside(box: Box) -> Box:
     return max(0.0, box[0]), max(0.0, box[1]), min(SIZE[0], box[2]), min(SIZE[1], box[3])
+
+
+def _grown(box: Box, scale: float) -> Box:
+    half_x, half_y = (box[2] - box[0]) * scale / 2, (box[3] - box[1]) * scale / 2
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return x - half_x, y - half_y, x + half_x, y + half_y
 
 
 def _share(truth: Box, box: Box) -> float:
