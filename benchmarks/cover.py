@@ -122,8 +122,8 @@ def read_truth(path: Path) -> dict[int, list[TruthBox]]:
     truth: dict[int, list[TruthBox]] = defaultdict(list)
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(line for line in file if not line.startswith("#")):
-            corners = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
-            truth[int(row["frame"])].append(TruthBox(*corners, row["note"]))
+            x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+            truth[int(row["frame"])].append(TruthBox(x0, y0, x1, y1, row["note"]))
     return dict(truth)
 
 

@@ -40,8 +40,9 @@ class FaceCrop:
         packed = cv2.cvtColor(small, cv2.COLOR_BGR2YUV_I420).ravel()
         luma, chroma = size[0] * size[1], size[0] * size[1] // 4
         shape = (size[1] // 2, size[0] // 2)
+        x0, y0, x1, y1 = (side * scale for side in self.xyxy)
         parts = (packed[:luma].reshape(size[::-1]), packed[luma : luma + chroma].reshape(shape))
-        return (*parts, packed[luma + chroma :].reshape(shape)), TruthBox(*(v * scale for v in self.xyxy))
+        return (*parts, packed[luma + chroma :].reshape(shape)), TruthBox(x0, y0, x1, y1)
 
 
 @dataclass(frozen=True, slots=True)

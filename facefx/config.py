@@ -38,7 +38,9 @@ class PolicyConfig(_Settings):
     """When a face counts and how far a fact reaches; see docs/limits.md before turning these."""
 
     look_interval_s: float = Field(0.25, gt=0, le=0.25, description="longest time between two looks")
-    high: float = Field(0.6, ge=0.3, le=1, description="a detection this sure starts a face")
+    high: float | None = Field(
+        None, ge=0.3, le=1, description="a detection this sure starts a face; unset: what fits the detector"
+    )
     low: float = Field(0.3, ge=0.3, le=1, description="a detection this sure continues a face")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from facefx.faces.drift import drift
 from facefx.faces.moment import Box, Moment, Row, Sighting, Track
-from facefx.faces.motion import Inward, Speed, backwards, forwards, grown, lerp, shifted, velocity
+from facefx.faces.motion import Inward, backwards, forwards, grown, lerp, shifted, velocity
 from facefx.faces.policy import Clock, FacePolicy
 from facefx.faces.signature import LUMA_STEP, Plane
 from facefx.values import FaceSource

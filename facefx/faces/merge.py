@@ -77,9 +77,7 @@ def merge(seen: Sightings, *, iou_threshold: float = 0.3) -> Sightings:
     weight /= weight.sum(axis=1, keepdims=True)
     xyxy, points = weight @ seen.xyxy, weight @ seen.keypoints.reshape(len(seen), -1)
     shape = (len(tops), *seen.keypoints.shape[1:])
-    return Sightings(
-        xyxy.astype(np.float32), seen.confidence[tops], points.astype(np.float32).reshape(shape)
-    )
+    return Sightings(xyxy.astype(np.float32), seen.confidence[tops], points.astype(np.float32).reshape(shape))
 
 
 def gather(frames: Sequence[int], found: Sequence[Sightings], keypoints: int) -> Detections:

@@ -9,15 +9,15 @@ from types import MappingProxyType
 
 from facefx.errors import ConfigError
 
-__all__ = ["REACH_S","SURE", "Clock", "FacePolicy", "Grid"]
+__all__ = ["REACH_S", "SURE", "Clock", "FacePolicy", "Grid"]
 
 REACH_S = 2.0
 """No fact depends on anything further from its frame than this."""
 
-
-# What each detector's confidence is worth. Measured on clips and stills: at these, every truth box is covered
-# and nothing on the face-free clips is; YuNet at 0.6 also takes the back of a coat, a hand and a wall for faces
-# (stills: 1 false at 0.65, 0 at 0.7, nobody missed); BlazeFace at 0.7 loses a sixth of the faces that it sees at 0.6.
+# What each detector's confidence is worth. Measured on clips and stills: at these, every truth box is
+# covered and nothing on the face-free clips is; YuNet at 0.6 also takes the back of a coat, a hand and a
+# wall for faces (stills: 1 false at 0.65, 0 at 0.7, nobody missed); BlazeFace at 0.7 loses a sixth of the
+# faces that it sees at 0.6.
 SURE = MappingProxyType({"yunet": 0.7, "blazeface": 0.6, "blazeface-short": 0.6})
 
 
@@ -76,7 +76,7 @@ class FacePolicy:
         >>> FacePolicy.for_detector("blazeface", gap_s=0.5).high
         0.6
         """
-        return cls(**{"high": SURE.get(name, cls.high), **changes})
+        return cls(**{"high": SURE.get(name, SURE["yunet"]), **changes})
 
     @property
     def reach_s(self) -> float:

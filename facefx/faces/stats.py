@@ -16,9 +16,9 @@ __all__ = ["AnalysisStats"]
 class AnalysisStats:
     """Counts over all frames handed out so far, and looks made so far.
 
-    glances: those of the looks that went closely to where faces were expected. faces: boxes by where they come from. filled_frames, held_frames, unsure_frames: frames with at
-    least one box across a gap, before or after all sight, or of low confidence: what a person
-    should review.
+    glances: those of the looks that went closely to where faces were expected. faces: boxes by where
+    they come from. filled_frames, held_frames, unsure_frames: frames with at least one box across a
+    gap, before or after all sight, or of low confidence: what a person should review.
     """
 
     frames: int = 0

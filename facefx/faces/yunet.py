@@ -129,9 +129,7 @@ class YuNet:
         sizes = look_sizes(upright.width, upright.height, self.scales)
         return _multiple(sizes[0][0] / 2), _multiple(sizes[0][1] / 2)
 
-    def _look_at(
-        self, planes: Planes, upright: Upright, width: int, height: int
-    ) -> tuple[Sightings, Planes]:
+    def _look_at(self, planes: Planes, upright: Upright, width: int, height: int) -> tuple[Sightings, Planes]:
         """Look at the whole picture at one size; also give its planes at that size."""
         small = shrink_planes(planes, *upright.stored_size(width, height))
         buffer = self._buffer(*small[0].shape)

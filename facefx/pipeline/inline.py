@@ -56,7 +56,8 @@ class InlineRunner:
     def stream(self) -> Generator[Work, None, None]:
         """Yield the last stage's work; close the iterator to stop early."""
         with ExitStack() as opened:
-            for stage in (self.source, *self.stages):
+            every: list[Source | Stage] = [self.source, *self.stages]
+            for stage in every:
                 opened.callback(stage.close)
                 with self.ledger.work(stage.name):
                     self._guard(stage.name, stage.setup)

@@ -104,6 +104,11 @@ def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:
     return tuple(order_chain(specs))
 
 
+def _policy(config: RunConfig, detector: str) -> FacePolicy:
+    chosen = config.policy.model_dump(exclude_none=True)
+    return FacePolicy.for_detector(detector, **chosen)
+
+
 def make_plan(config: RunConfig, info: MediaInfo, output: Path) -> Plan:
     """Fix every choice for one video: detector, codec, chain.
 
@@ -112,13 +117,11 @@ def make_plan(config: RunConfig, info: MediaInfo, output: Path) -> Plan:
     Raises EffectError, ConfigError, ModelError, UnsupportedError.
     """
     effects = effect_specs(config)
-    policy = FacePolicy(
-        look_interval_s=config.policy.look_interval_s, high=config.policy.high, low=config.policy.low
-    )
+    detector = choose_detector(config.detector, device=config.device)
     return Plan(
         effects=effects,
-        detector=choose_detector(config.detector, device=config.device),
-        policy=policy,
+        detector=detector,
+        policy=_policy(config, detector.name),
         encode=resolve(encode_settings(config), info, output),
         audio=config.audio,
         metadata=config.metadata,

@@ -65,7 +65,9 @@ def _run(pair: Pair, source: StreamFacts, output: StreamFacts) -> tuple[int, str
             return 0, ""
         return 0, _difference(source.digests, output.digests)
     inside, near = _within(pair, source, Fraction(0)), _within(pair, source, _NEAR_S)
-    for start in range(near.start, max(inside.start, near.start) + 1):
+    # Where no packet lies wholly inside, any of those that touch the excerpt may be the first.
+    last = max(inside.start, near.start) if inside else near.stop
+    for start in range(near.start, last + 1):
         covers = inside.stop <= start + n <= near.stop
         if covers and np.array_equal(source.digests[start : start + n], output.digests):
             return start, ""

@@ -161,7 +161,7 @@ def test_weights_with_another_sha256_are_refused_not_used(
 
 
 def test_a_full_disk_leaves_neither_output_nor_temp_file(shell: Shell, media: Path, tmp_path: Path) -> None:
-    """On a file system of 64 KiB, where it may be mounted; else /dev/full cannot stand in and we fail loudly."""
+    """On a file system of 64 KiB, where one may be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False)

@@ -66,7 +66,8 @@ def cut_up(pts: Sequence[int], sizes: Sequence[int], draw: Callable[[int], Pictu
     """The clip in batches of these sizes, over and over."""
     singles = batches(pts, draw, 16)
     frames = [batch.select(k, k + 1) for batch in singles for k in range(len(batch))]
-    out, at = [], 0
+    out: list[FrameBatch] = []
+    at = 0
     for size in cycle(sizes):
         part = frames[at : at + size]
         if not part:

@@ -90,16 +90,13 @@ def leaving(axis: int, speed: float, last: int) -> tuple[dict[int, list[Seen]], 
     return truth, sees
 
 
-@pytest.mark.parametrize("painted", [True, False], ids=["pixels tell", "pixels do not tell"])
 @pytest.mark.parametrize("last", [30, 33, 37, 40])
 @pytest.mark.parametrize(
     ("axis", "speed"), [(0, -3.0), (0, 4.0), (1, -2.5), (1, 3.0)], ids=["left", "right", "up", "down"]
 )
-def test_a_face_that_leaves_is_held_until_it_is_outside(
-    axis: int, speed: float, last: int, painted: bool
-) -> None:
+def test_a_face_that_leaves_is_held_until_it_is_outside(axis: int, speed: float, last: int) -> None:
     truth, sees = leaving(axis, speed, last)
-    got = analyze(Film.steady(130, painted=truth if painted else {}), sees)
+    got = analyze(Film.steady(130, painted=truth), sees)
     assert got.uncovered(truth) == []
     assert max(got.frames()) <= max(truth) + 8, "held long after it was gone"
 

@@ -48,13 +48,22 @@ def test_a_face_does_not_smear_over_a_cut() -> None:
 
 def test_faces_on_both_sides_of_a_cut_are_two_tracks_and_nothing_lies_between_them() -> None:
     def script(i: int) -> list[tuple[Box, float]]:
-        return [(FACE, 0.9)] if i < 50 else [((150.0, 60.0, 190.0, 110.0), 0.9)]
+        return [(FACE, 0.9)] if i < 50 else [((110.0, 60.0, 150.0, 110.0), 0.9)]
 
     found = run(Actor(script), times(90), cut_at(50))
     assert {face.track_id for i in range(50) for face in found[i]} == {0}
     assert {face.track_id for i in range(50, 90) for face in found[i]} == {1}
     assert all(len(found[i]) == 1 for i in range(90))
     assert found[49][0].xyxy == FACE, "not drawn towards the other scene's face"
+
+
+def test_a_gap_that_holds_a_cut_is_not_filled() -> None:
+    def script(i: int) -> list[tuple[Box, float]]:
+        return [] if 46 <= i < 54 else [(FACE, 0.9)]
+
+    found = run(Actor(script), times(90), cut_at(50))
+    assert not any(face.source == FaceSource.FILLED for faces in found.values() for face in faces)
+    assert found[40][0].track_id != found[60][0].track_id
 
 
 def test_both_sides_of_a_cut_are_looked_at() -> None:

@@ -73,7 +73,7 @@ def test_more_places_than_a_look_is_worth_are_looked_at_as_a_whole(media: Path, 
     batch = first(media / "clips/pair_headpose_480x270.mp4")
     detector = make_detector(choose_detector("yunet"))
     corners = np.arange(MOST_PLACES + 1, dtype=np.float32) * 20
-    many = np.stack([corners, corners, corners + 10, corners + 10], axis=1)
+    many = np.stack((corners, corners, corners + 10, corners + 10), axis=1)
     assert np.array_equal(detector.glance(batch, 0, many, whole=False).xyxy, detector.detect(batch, [0]).xyxy)
 
 

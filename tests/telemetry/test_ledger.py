@@ -45,4 +45,3 @@ def test_work_that_fails_is_still_counted() -> None:
 def test_a_stage_nobody_named_is_an_error_not_a_new_row() -> None:
     with pytest.raises(KeyError):
         Ledger(["detect"]).row("detcet")
-
