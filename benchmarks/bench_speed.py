@@ -25,6 +25,7 @@ from benchmarks.lib import (
     media_file,
     options,
     per_frame,
+    run_child,
     scratch,
 )
 
@@ -43,8 +44,8 @@ def main() -> int:
         take(source, first, 1)
         ready = alternate(_pair(first, folder, "first"), starts)
         runs = alternate(_pair(clip, folder, "clip"), rounds)
-        report = json.loads((folder / "clip.json").read_text(encoding="utf-8"))
-        begun = json.loads((folder / "first.json").read_text(encoding="utf-8"))
+        # A report costs a reading of both files for their sha256, so it is asked for apart.
+        report, begun = _reported(clip, folder), _reported(first, folder)
     ours, bare = _costs(runs["facefx"], ready["facefx"], frames), _costs(runs["bare"], ready["bare"], frames)
     ratio = Spread.of([b / f for f, b in zip(ours, bare, strict=True)])
     judged = not short
@@ -83,10 +84,18 @@ def main() -> int:
 
 
 def _pair(clip: Path, folder: Path, name: str) -> dict[str, list[str]]:
-    ours, report = folder / f"{name}-ours.mp4", folder / f"{name}.json"
-    run = facefx("run", clip, ours, "--effect", "solid", *ENCODE, "--threads", "1", "--report", report)
+    run = facefx("run", clip, folder / f"{name}-ours.mp4", "--effect", "solid", *ENCODE, "--threads", "1")
     bare = [sys.executable, "-m", "benchmarks.bare", str(clip), str(folder / f"{name}-bare.mp4"), PRESET, CRF]
     return {"facefx": run, "bare": bare}
+
+
+def _reported(clip: Path, folder: Path) -> dict[str, Any]:
+    """What a run says of itself."""
+    told = folder / "told.json"
+    options = ("--effect", "solid", *ENCODE, "--threads", "1", "--report", told)
+    run_child(facefx("run", clip, folder / "told.mp4", *options))
+    loaded: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
+    return loaded
 
 
 def _costs(runs: list[Sample], ready: list[Sample], frames: int) -> list[float]:

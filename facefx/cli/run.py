@@ -109,7 +109,14 @@ def run(
         check_report(report)
     console = Console(stderr=True)
     with progress_bar(console) as advance:
-        result = run_video(source, output, settings, progress=advance, started=process_start())
+        result = run_video(
+            source,
+            output,
+            settings,
+            progress=advance,
+            started=process_start(),
+            hashes=report is not None,
+        )
     if report is not None:
         report.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
     summary(console, result.to_json())

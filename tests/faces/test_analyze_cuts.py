@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from films import FPS30, Film, analyze, merged, seen, square
+from films import Film, analyze, merged, seen, square
 
 from facefx.faces.looks import Reason
 from facefx.values import FaceSource
@@ -17,8 +17,7 @@ SMALL = square(110, 30, 14)
 PHASES = range(30, 46)
 
 
-@pytest.mark.parametrize("pixels", ["gray", "yuv420p"])
-@pytest.mark.parametrize("drift_px", [0.0, 0.4], ids=["still", "slow pan"])
+@pytest.mark.parametrize(("drift_px", "pixels"), [(0.0, "yuv420p"), (0.4, "gray")], ids=["still", "slow pan"])
 @pytest.mark.parametrize("length", [1, 2, 3])
 @pytest.mark.parametrize("box", [HERE, SMALL], ids=["large", "too small for a glance"])
 def test_a_face_that_flashes_up_is_covered_at_every_phase(
@@ -96,7 +95,7 @@ def test_looks_are_never_further_apart_than_said_at_any_rate(rate: str, there: b
     assert asked[-1] == count - 1
     assert max((film.pts[b] - film.pts[a]) * base for a, b in pairwise(asked)) <= Fraction(1, 4)
     assert got.frames() == (list(range(count)) if there else [])
-    assert len(asked) <= max(count / 6 * 0.25 / float(period), 6 * 6)
+    assert len(asked) <= count / (Fraction(1, 4) // period) + 2, "more often than the grid needs"
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -146,19 +145,6 @@ def test_time_that_goes_back_twice_links_nothing_across() -> None:
         {2},
     ]
     assert {0, 39, 40, 79, 80, 119} <= set(got.detector.looks)
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_a_clip_of_one_frame_is_looked_at(there: bool) -> None:
-    got = analyze(Film.steady(1), seen(HERE, [0]) if there else {}, frame_period=FPS30)
-    assert got.detector.looks == [0]
-    assert got.order == [0]
-    assert len(got.faces[0]) == there
-
-
-def test_an_end_without_a_frame_is_no_error() -> None:
-    got = analyze(Film.steady(1), {}, start=1)
-    assert (got.tables, got.detector.asked, got.stats.frames) == ([], [], 0)
 
 
 def test_a_video_without_faces_gets_none_and_costs_no_extra_look() -> None:

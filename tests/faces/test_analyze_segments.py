@@ -6,22 +6,17 @@ import gc
 from bisect import bisect_left
 from fractions import Fraction
 from functools import cache
-from pathlib import Path
 from typing import Any
 from weakref import ref
 
 import numpy as np
 import pytest
-from detector_makers import truth as true_boxes
 from films import FPS30, SURE, Film, Outcome, Scripted, Seen, analyze, seen, square
 
 from facefx.faces.analyze import FaceAnalyzer, FacePolicy
-from facefx.faces.detector import choose_detector, make_detector
 from facefx.faces.moment import Moment
 from facefx.faces.policy import REACH_S
-from facefx.geometry import grow
 from facefx.values import FaceSource, FrameBatch
-from facefx.video.source import VideoSource
 
 HERE = square(80, 48)
 
@@ -86,19 +81,19 @@ def test_the_result_does_not_depend_on_batches(sizes: tuple[int, ...], seed: int
 
 def test_the_drama_shows_everything_that_can_happen() -> None:
     """The comparisons here are worth nothing where nothing happens."""
-    stats = [reference(kind, seed)[3].stats for kind in ("steady", "vfr") for seed in range(1, 7)]
-    assert all(sum(s.faces[source] for s in stats) > 200 for source in FaceSource)
-    assert sum(s.cuts for s in stats) >= 30
+    stats = [reference(kind, seed)[3].stats for kind in ("steady", "vfr") for seed in range(1, 5)]
+    assert all(sum(s.faces[source] for s in stats) > 150 for source in FaceSource)
+    assert sum(s.cuts for s in stats) >= 20
     assert all(sum(s.looks[reason] for s in stats) > 0 for reason in stats[0].looks)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 @pytest.mark.parametrize("kind", ["steady", "vfr"])
 def test_a_worker_that_starts_two_seconds_early_concludes_the_same(kind: str, seed: int) -> None:
     film, table, period, whole = reference(kind, seed)
     facts = whole.facts(ids=False)
     reach = int(REACH_S / film.time_base)
-    for cut in range(70, len(film.pts) - 10, 23):
+    for cut in range(70, len(film.pts) - 10, 41):
         start = bisect_left(film.pts, film.pts[cut] - reach)
         got = analyze(film, table, frame_period=period, start=start).facts(ids=False)
         wrong = [i for i in range(cut, len(film.pts)) if got[i] != facts[i]]
@@ -106,12 +101,12 @@ def test_a_worker_that_starts_two_seconds_early_concludes_the_same(kind: str, se
 
 
 @pytest.mark.parametrize("kind", ["steady", "vfr"])
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_a_worker_that_ends_two_seconds_late_concludes_the_same(kind: str, seed: int) -> None:
     film, table, period, whole = reference(kind, seed)
     facts = whole.facts()
     reach = int(REACH_S / film.time_base)
-    for cut in range(20, len(film.pts) - 80, 31):
+    for cut in range(20, len(film.pts) - 80, 61):
         stop = bisect_left(film.pts, film.pts[cut] + reach) + 1
         got = analyze(film, table, frame_period=period, stop=stop).facts()
         assert [i for i in range(cut) if got[i] != facts[i]] == [], f"cut at {cut}, ended at {stop}"
@@ -155,46 +150,3 @@ def test_what_is_remembered_of_a_long_video_is_bounded() -> None:
     gc.collect()
     moments = sum(isinstance(thing, Moment) for thing in gc.get_objects()) - before
     assert moments < 150
-
-
-def inside_ellipse(points: np.ndarray[Any, Any], box: Any) -> bool:
-    centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
-    half = np.array([box[2] - box[0], box[3] - box[1]]) / 2
-    return bool((np.square((points - centre) / half).sum(axis=1) <= 1).all())
-
-
-def core_of(box: list[float], width: int, height: int) -> np.ndarray[Any, Any]:
-    """Points all over the inner 60 % of a true face, as far as they are in the picture."""
-    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
-    half = np.array([box[2] - box[0], box[3] - box[1]]) / 2
-    points = np.concatenate([centre + ring * half * 0.6 * share for share in (0, 0.5, 1)])
-    return points[((points >= 0) & (points <= [width, height])).all(axis=1)]
-
-
-def test_a_real_face_is_covered_in_every_frame_until_it_has_left(media: Path, models_dir: Path) -> None:
-    detector = make_detector(choose_detector("yunet"))
-    tables = []
-    with VideoSource(media / "clips" / "foreman_cif_352x288.mp4") as source:
-        video = source.info.video
-        rate = video.average_rate
-        policy = FacePolicy.for_detector("yunet")
-        analyzer = FaceAnalyzer(detector, policy, video.format, frame_period=1 / rate if rate else None)
-        for batch in source.batches():
-            tables += analyzer.push(batch)
-            if batch.index[-1] >= 200:
-                break
-        tables += analyzer.flush()
-        faces = {int(b.index[i]): f.xyxy[f.frame == i] for b, f in tables for i in range(len(b))}
-    detector.close()
-    truth = true_boxes(media, "foreman_cif_352x288")
-    assert set(range(178, 190)) <= set(truth)
-    uncovered = []
-    for i, boxes in truth.items():
-        for box, _ in boxes:
-            core = core_of(box, video.format.width, video.format.height)
-            if not any(inside_ellipse(core, grown) for grown in grow(faces[i], 1.3)):
-                uncovered.append(i)
-    assert uncovered == []
-    assert analyzer.stats.looks_total < 200 * 0.4, "that is to look at nearly every frame"
