@@ -92,8 +92,8 @@ def _pair(clip: Path, folder: Path, name: str) -> dict[str, list[str]]:
 def _reported(clip: Path, folder: Path) -> dict[str, Any]:
     """What a run says of itself."""
     told = folder / "told.json"
-    options = ("--effect", "solid", *ENCODE, "--threads", "1", "--report", told)
-    run_child(facefx("run", clip, folder / "told.mp4", *options))
+    out = folder / "told.mp4"
+    run_child(facefx("run", clip, out, "--effect", "solid", *ENCODE, "--threads", "1", "--report", told))
     loaded: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
     return loaded
 

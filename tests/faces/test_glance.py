@@ -102,7 +102,7 @@ def test_boxes_of_the_mosaic_come_back_to_where_they_were_cut(media: Path) -> No
     expected = np.array([[100, 120, 160, 200], [300, 40, 360, 90]], np.float32)
     mosaic = Mosaic(batch.view(0), upright, expected)
     for k, tile in enumerate(mosaic._tiles):
-        corners = np.array([[[0, 0], [tile.width, tile.height]]], np.float32) + [[_CELL * k, 0]]
+        corners = np.array([[[0, 0], [tile.width, tile.height]]], np.float32) + np.array((_CELL * k, 0))
         back = mosaic._back(corners.astype(np.float32), np.array([k], np.intp))[0]
         x, y, width, height = tile.rectangle
         assert np.allclose(sorted(back[:, 0]), [x, x + width], atol=1e-3)
