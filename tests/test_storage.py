@@ -64,7 +64,7 @@ def test_a_destination_that_cannot_work_fails_before_the_work(
 def test_an_unwritable_folder_is_refused_before_the_work(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     # Root writes into any ordinary folder, but not into the kernel's own.
-    folder = tmp_path if os.geteuid() else Path("/sys")
+    folder = tmp_path if os.geteuid() else Path("/proc")
     with pytest.raises(SinkError, match="cannot write into"), publishing(str(folder / "out.mp4")):
         pass
 

@@ -111,7 +111,7 @@ def test_output_over_the_input_is_refused_and_the_input_kept(shell: Shell, tmp_p
     [
         (["{tmp}/no/such/out.mp4"], 3, "does not exist"),
         (["{tmp}"], 3, "is a folder"),
-        (["/sys/out.mp4"], 3, "cannot write into"),
+        (["/proc/out.mp4"], 3, "cannot write into"),
         (["{tmp}/out.xyz"], 3, "xyz|.mp4"),
         (["{tmp}/out"], 3, "suffix"),
         (["{tmp}/out.mp4", "--effect", "blurr"], 2, "blurr|blur"),
