@@ -23,7 +23,7 @@ from benchmarks.lib import (
     facefx,
     finish,
     media_file,
-    options,
+    parser,
     per_frame,
     run_child,
     scratch,
@@ -35,8 +35,11 @@ ENCODE = ["--codec", "libx264", "--preset", PRESET, "--crf", CRF, "--encoder-thr
 
 def main() -> int:
     """Measure, judge, write."""
-    short = options(__doc__).short
-    times, rounds, starts = (1, 1, 1) if short else (5, 7, 3)
+    reader = parser(__doc__)
+    reader.add_argument("--rounds", type=int, default=7, help="pairs of runs (default 7)")
+    asked = reader.parse_args()
+    short = asked.short
+    times, rounds, starts = (1, 1, 1) if short else (5, asked.rounds, 3)
     source = media_file("formats/bench_720p.mp4")
     with scratch() as folder:
         clip, first = folder / "clip.mp4", folder / "first.mp4"
