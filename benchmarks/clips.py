@@ -11,7 +11,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-__all__ = ["loop", "sample_gops", "take"]
+__all__ = ["loop", "take"]
 
 S = TypeVar("S", bound=Stream)
 
@@ -54,42 +54,6 @@ def take(source: Path, target: Path, packets: int) -> int:
             out.mux(packet)
             kept += 1
     return kept
-
-
-def sample_gops(source: Path, target: Path, frames: int) -> int:
-    """Cut a clip down to the start of each of its closed GOPs, about `frames` in all, without sound.
-
-    A GOP is cut only where the frames before the cut need none after it (decode order meets
-    presentation order), and the pieces are joined without gaps. Returns the frames written.
-    """
-    with av.open(str(source)) as clip:
-        video = clip.streams.video[0]
-        gops: list[list[Packet[VideoStream]]] = []
-        for packet in _packets(clip, video):
-            if packet.is_keyframe:
-                gops.append([])
-            gops[-1].append(packet)
-        step = packet.duration or 1
-        with av.open(str(target), "w") as out:
-            stream = _same(out, video)
-            written = 0
-            for gop in gops:
-                piece = gop[: _clean_cut(gop, max(1, frames // len(gops)))]
-                first = min(p.pts for p in piece if p.pts is not None)
-                for packet in piece:
-                    _shift(packet, written * step - first)
-                    packet.stream = stream
-                    out.mux(packet)
-                written += len(piece)
-    return written
-
-
-def _clean_cut(gop: list[Packet[VideoStream]], wanted: int) -> int:
-    for n in range(min(wanted, len(gop)), len(gop)):
-        latest = max(p.pts or 0 for p in gop[:n])
-        if latest < min(p.pts or 0 for p in gop[n:]):
-            return n
-    return len(gop)
 
 
 def _packets(clip: av.container.InputContainer, video: VideoStream) -> Iterator[Packet[VideoStream]]:

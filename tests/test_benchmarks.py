@@ -98,6 +98,3 @@ def test_benchmark_clips_have_the_frames_they_claim_without_gaps(media: Path, tm
     assert steps(tmp_path / "loop.mp4") == (3 * once, step)
     assert clips.take(source, tmp_path / "first.mp4", 1) == 1
     assert steps(tmp_path / "first.mp4") == (1, set())
-    sampled = clips.sample_gops(source, tmp_path / "sample.mp4", 24)
-    assert steps(tmp_path / "sample.mp4") == (sampled, step)
-    assert 12 <= sampled < once
