@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from facefx.errors import ShapeError
 
-__all__ = ["Boxes", "area", "as_boxes", "centre_size", "clip", "grow", "iou", "lerp", "nms", "to_rotated"]
+__all__ = ["Boxes", "area", "as_boxes", "iou", "nms", "to_rotated"]
 
 Boxes = NDArray[np.float32]
 
@@ -63,31 +63,6 @@ def nms(xyxy: Boxes, confidence: NDArray[np.float32], iou_threshold: float = 0.3
         if not overlap[row, keep].any():
             keep.append(int(row))
     return np.asarray(keep, np.intp)
-
-
-def centre_size(xyxy: Boxes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return ((n, 2) centres, (n, 2) widths and heights)."""
-    centre = np.asarray((xyxy[:, :2] + xyxy[:, 2:]) / 2, np.float32)
-    return centre, np.asarray(xyxy[:, 2:] - xyxy[:, :2], np.float32)
-
-
-def grow(xyxy: Boxes, scale: float) -> Boxes:
-    """Scale each box about its own centre; `scale` 1.3 makes it 1.3 times as wide and as high."""
-    centre, size = centre_size(xyxy)
-    half = size * np.float32(scale / 2)
-    return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
-
-
-def clip(xyxy: Boxes, width: int, height: int) -> Boxes:
-    """Cut boxes at the picture's edges; a box outside becomes empty, not negative."""
-    limit = np.array([width, height, width, height], np.float32)
-    return np.clip(xyxy, 0, limit).astype(np.float32)
-
-
-def lerp(a: Boxes, b: Boxes, t: NDArray[np.float32] | float) -> Boxes:
-    """Go from box a (t = 0) to box b (t = 1) in a straight line; t beyond 0..1 extrapolates."""
-    weight = np.asarray(t, np.float32).reshape(-1, 1) if np.ndim(t) else np.float32(t)
-    return np.asarray(a + (b - a) * weight, np.float32)
 
 
 def to_rotated(xyxy: Boxes, turns: int, width: int, height: int) -> Boxes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from facefx.errors import ConfigError, ModelError, WeightsMismatchError, WeightsMissingError
 from facefx.models.catalog import ModelCard
+from facefx.storage import sha256_file
 
 if TYPE_CHECKING:
     from facefx.models.session import Session
@@ -60,8 +61,7 @@ def sha256_of(path: Path) -> str:
     Raises ModelError if it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_file(path)
     except OSError as error:
         raise ModelError(
             f"{path}: weights cannot be read: {error.strerror or error}; check its permissions"
