@@ -8,6 +8,7 @@
     │   ├── SourceError             3  the file cannot be opened or decoded
     │   │   └── DamagedError        3  the file decodes only in part
     │   ├── UnsupportedError        3  the file holds something that we cannot carry, named
+    │   ├── FacesError              3  a table of faces cannot be read, or is not of this video
     │   ├── SinkError               3  the destination cannot be written
     │   └── ModelError              3  a net cannot be used
     │       ├── WeightsMissingError 3  its file is nowhere to be had
@@ -30,6 +31,7 @@ __all__ = [
     "EffectError",
     "ExitCode",
     "FacefxError",
+    "FacesError",
     "FidelityError",
     "InputError",
     "LicenceError",
@@ -99,6 +101,10 @@ class DamagedError(SourceError):
 
 class UnsupportedError(InputError):
     """The source holds something that cannot be carried over unharmed."""
+
+
+class FacesError(InputError):
+    """A table of faces cannot be read, was made from another video, or lacks what is needed of it."""
 
 
 class SinkError(InputError):

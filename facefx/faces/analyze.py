@@ -15,7 +15,7 @@ import numpy as np
 from facefx.faces.detector import Detector
 from facefx.faces.fill import Filler
 from facefx.faces.looks import Looker, Reason
-from facefx.faces.moment import Moment, Row, Sighting
+from facefx.faces.moment import Box, Moment, Row, Sighting
 from facefx.faces.policy import Clock, FacePolicy, Grid
 from facefx.faces.signature import LEVEL_S, Witness, is_cut
 from facefx.faces.stats import AnalysisStats
@@ -55,7 +55,7 @@ class FaceAnalyzer:
         self._flash = self._clock.ticks(policy.flash_s)
         self._filler = Filler(policy, self._clock, size, self._moment)
         self._tracker = Tracker(policy, self._clock, size, self._filler)
-        self._looker = Looker(self._look, self._glance, policy, format)
+        self._looker = Looker(self._look, self._glance, self._inspect, policy, format)
         self._pending: deque[tuple[FrameBatch, list[Moment]]] = deque()
         self.stats = AnalysisStats()
         self._begin_run()
@@ -159,13 +159,18 @@ class FaceAnalyzer:
         moment.whole = True
         self._note(moment, reason, self._detector.detect(moment.batch, [moment.position]))
 
-    def _glance(self, moment: Moment, reason: Reason, around: Sequence[Sighting], whole: bool) -> None:
-        """Ask the detector about a frame between two looks, of which the sightings are known."""
+    def _glance(self, moment: Moment, reason: Reason, expected: Sequence[Box], whole: bool) -> None:
+        """Ask the detector about a frame between two looks, which tell where faces are to be expected."""
         assert moment.batch is not None, "frames are kept until their faces are final"
-        expected = as_boxes([sighting.xyxy for sighting in around])
-        seen = self._detector.glance(moment.batch, moment.position, expected, whole=whole)
+        seen = self._detector.glance(moment.batch, moment.position, as_boxes(expected), whole=whole)
         self.stats.glances += 1
         self._note(moment, reason, seen)
+
+    def _inspect(self, moment: Moment, reason: Reason, regions: Sequence[Box]) -> None:
+        """Ask the detector what came and went: as good as a whole look, everything else being known."""
+        assert moment.batch is not None, "frames are kept until their faces are final"
+        moment.whole = True
+        self._note(moment, reason, self._detector.inspect(moment.batch, moment.position, as_boxes(regions)))
 
     def _note(self, moment: Moment, reason: Reason, seen: Detections) -> None:
         self.stats.looks[reason] += 1

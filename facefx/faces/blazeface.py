@@ -110,6 +110,10 @@ class BlazeFace:
         """Look at the whole picture: tiles of it cost no more than close looks would."""
         return self.detect(batch, [frame])
 
+    def inspect(self, batch: FrameBatch, frame: int, regions: Boxes) -> Detections:
+        """Look at the whole picture, for the same reason."""
+        return self.detect(batch, [frame])
+
     def close(self) -> None:
         """Let go of the net; safe to call twice."""
         self._session = None

@@ -51,6 +51,13 @@ class Detector(Protocol):
         """
         ...
 
+    def inspect(self, batch: FrameBatch, frame: int, regions: Boxes) -> Detections:
+        """Look where something came and went: there as finely as detect does, at the rest coarsely.
+
+        regions: in pixels of the stored picture. Answers like detect; may look at everything instead.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of nets and memory; safe to call twice."""
         ...

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from facefx.faces.merge import Sightings
 from facefx.faces.picture import Upright, colour_planes, shrink_planes
-from facefx.geometry import Boxes, area, nms
+from facefx.geometry import Boxes, area, as_boxes, nms
 from facefx.values import Planes
 
-__all__ = ["MOST_PLACES", "Mosaic", "places"]
+__all__ = ["MOST_PLACES", "TILE", "Mosaic", "places", "tiles"]
 
 # Side of a crop in the mosaic, and how much wider than the face it is: a face of 24 px is found as
 # surely as in the whole picture, and one that moved by half still is.
@@ -27,6 +27,9 @@ _GROW = 2.0
 _COLUMNS = 6
 # The mosaic's sides are multiples of the net's step.
 _STEP = 32
+TILE = _CELL / _GROW
+"""Side that a place has in its cell: a box that large in pixels is looked at without being shrunk."""
+
 # With more places than this a look at the whole picture is as cheap.
 MOST_PLACES = 20
 
@@ -34,6 +37,24 @@ MOST_PLACES = 20
 def places(expected: Boxes) -> Boxes:
     """One box for each face that is expected: of boxes that overlap, the largest."""
     return expected[nms(expected, area(expected), 0.3)]
+
+
+def tiles(regions: Boxes, side: float) -> Boxes:
+    """Cut regions into boxes of at most `side` each way, so that no crop of them is shrunk too much.
+
+    >>> tiles(np.array([[0, 0, 50, 20]], np.float32), 30).tolist()
+    [[0.0, 0.0, 25.0, 20.0], [25.0, 0.0, 50.0, 20.0]]
+    """
+    cut = []
+    for x0, y0, x1, y1 in regions.tolist():
+        columns, rows = max(1, math.ceil((x1 - x0) / side)), max(1, math.ceil((y1 - y0) / side))
+        across, down = (x1 - x0) / columns, (y1 - y0) / rows
+        cut += [
+            (x0 + i * across, y0 + j * down, x0 + (i + 1) * across, y0 + (j + 1) * down)
+            for j in range(rows)
+            for i in range(columns)
+        ]
+    return as_boxes(cut)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,21 +11,23 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from facefx.faces.moment import Moment, Sighting
+from facefx.faces.moment import Box, Moment, Sighting
 from facefx.faces.motion import lerp, moved
 from facefx.faces.policy import Clock, FacePolicy
-from facefx.faces.signature import LUMA_STEP, Plane, differs
+from facefx.faces.signature import LUMA_STEP, Plane, differs, is_calm
 from facefx.faces.track import pair_up
 from facefx.values import StreamFormat
 
 __all__ = ["Looker", "Reason"]
 
 # Looks nearer than this are near enough: pads cover a frame in between, and end where its place changes.
-NEAR_S = 0.085
+NEAR_S = 0.14
 # A face that grew or shrank by more between two looks is looked at in between.
 _JUMP_RATIO = 1.4
 # A face this near, in its own sizes, to the straight line between two looks moves along it.
 _IN_LINE = 0.3
+# What covers no square of 3 × 3 samples is too small for a face.
+_SPECK = np.ones((3, 3), np.uint8)
 
 
 class Reason(StrEnum):
@@ -38,17 +40,23 @@ class Reason(StrEnum):
 
 
 Look = Callable[[Moment, Reason], None]
-# A moment, the reason, the sightings on either side, and whether the rest of the picture is looked at.
-Glance = Callable[[Moment, Reason, list[Sighting], bool], None]
+# A moment, the reason, and where something came and went.
+Inspect = Callable[[Moment, Reason, list[Box]], None]
+# A moment, the reason, where faces are expected, and whether the rest of the picture is looked at.
+Glance = Callable[[Moment, Reason, list[Box], bool], None]
 
 
 class Looker:
     """Settles one interval of the look grid after another; keeps nothing between them."""
 
-    def __init__(self, look: Look, glance: Glance, policy: FacePolicy, format: StreamFormat) -> None:
+    def __init__(
+        self, look: Look, glance: Glance, inspect: Inspect, policy: FacePolicy, format: StreamFormat
+    ) -> None:
         self._look = look
         self._glance = glance
+        self._inspect = inspect
         self._jump = policy.jump_frac
+        self._calm_step = policy.calm_step
         self._clock = Clock(format.time_base)
         self._near = self._clock.ticks(NEAR_S)
         self._interval = self._clock.ticks(policy.look_interval_s)
@@ -78,19 +86,34 @@ class Looker:
             self._look(moment, reason)
 
     def _spread(self, part: Sequence[Moment]) -> None:
-        """Glance between two looks that are further apart than the interval, then settle each half."""
+        """Glance between two looks that are further apart than the interval, then settle each half.
+
+        Where pixels show that a glance would tell nothing new, there is none.
+        """
         first = part[0].pts
         reach = sum(moment.pts - first <= self._interval for moment in part) - 1
         if len(part) <= 2 or reach == len(part) - 1:
             self._bisect(part)
             return
         middle = max(reach, 1)
+        if self._is_calm(part[0], part[middle], part[-1]):
+            return
         if part[middle].sightings is None:
-            self._glance(part[middle], Reason.GRID, _seen(part[0], part[-1]), True)
+            self._glance(part[middle], Reason.GRID, self._expected(part[0], part[middle], part[-1]), True)
             if self._is_news(part[0], part[middle], part[-1]):
                 self._look(part[middle], Reason.DISAGREE)
         self._bisect(part[: middle + 1])
         self._spread(part[middle:])
+
+    def _is_calm(self, before: Moment, middle: Moment, after: Moment) -> bool:
+        """The two looks tell the same, everybody stays, and the pixels between show that nothing is new."""
+        return (
+            middle.sightings is None
+            and self._agree(before, after)
+            and not self._at_edge(before, after)
+            and all(moved(a.xyxy, b.xyxy)[0] <= _IN_LINE for a, b in self._pairs(before, after))
+            and is_calm(middle.signature, before.signature, after.signature, self._calm_step)
+        )
 
     def _bisect(self, part: Sequence[Moment]) -> None:
         """Look at the middle for as long as the two ends tell different stories."""
@@ -103,7 +126,7 @@ class Looker:
         if part[middle].sightings is None and self._at_edge(first, last):
             self._look(part[middle], Reason.DISAGREE)
         elif part[middle].sightings is None:
-            self._glance(part[middle], Reason.DISAGREE, _seen(first, last), False)
+            self._glance(part[middle], Reason.DISAGREE, self._expected(first, part[middle], last), False)
         if not self._in_line(first, part[middle], last):
             self._bisect(part[: middle + 1])
             self._bisect(part[middle:])
@@ -144,6 +167,16 @@ class Looker:
                 return False
         return all(id(s) in explained or not s.high for s in _seen(before, middle, after))
 
+    def _expected(self, before: Moment, middle: Moment, after: Moment) -> list[Box]:
+        """Where a glance between two looks should find faces: on the line between two sights of one face,
+        and wherever only one of the looks saw one for sure. A single doubtful sight starts nothing.
+        """
+        pairs = self._pairs(before, after)
+        t = (middle.pts - before.pts) / (after.pts - before.pts)
+        known = {id(s) for pair in pairs for s in pair}
+        lone = [s.xyxy for s in _seen(before, after) if s.high and id(s) not in known]
+        return [lerp(a.xyxy, b.xyxy, t) for a, b in pairs] + lone
+
     def _pairs(self, before: Moment, after: Moment) -> list[tuple[Sighting, Sighting]]:
         """The same face at two looks; asked again and again within an interval."""
         key = (before.at, after.at)
@@ -153,26 +186,26 @@ class Looker:
         return self._paired[key]
 
     def _look_at_transients(self, part: Sequence[Moment]) -> bool:
-        """Look, whole, at what came and went between two whole looks: a glance may not have seen it."""
+        """Look at what came and went between two whole looks: a glance may not have seen it."""
         found = False
         for a, b in _between_looks(part, whole=True):
-            for at in self._transients(part[a : b + 1]):
-                self._look(part[a + at], Reason.TRANSIENT)
+            for at, regions in self._transients(part[a : b + 1]):
+                self._inspect(part[a + at], Reason.TRANSIENT, regions)
                 found = True
         return found
 
-    def _transients(self, part: Sequence[Moment]) -> list[int]:
+    def _transients(self, part: Sequence[Moment]) -> list[tuple[int, list[Box]]]:
         """The fewest frames that show everything that both came and went between two looks.
 
         What appeared is remembered until it is lost; just before that, at the latest, somebody has
-        to look, and that look shows all else that is there then. Only what neither of the two
-        looks saw anything like, outside the faces that both of them saw, counts.
+        to look, at all that has appeared by then. Only what neither of the two looks saw anything
+        like, outside the faces that both of them saw, counts. Also gives where it is.
         """
         changes = [m.change for m in part[1:]]
         if not any(c.appeared is not None for c in changes[:-1]):
             return []
         first, last = part[0], part[-1]
-        looks: list[int] = []
+        looks: list[tuple[int, list[Box]]] = []
         there: Plane | None = None
         for at, change in enumerate(changes):  # the change from part[at] to part[at + 1]
             if change.appeared is None or change.lost is None:
@@ -180,7 +213,7 @@ class Looker:
             if there is not None:
                 gone = cv2.bitwise_and(there, cv2.compare(change.lost, LUMA_STEP, cv2.CMP_GT))
                 if cv2.countNonZero(gone) and self._matters(gone, part[at], first, last):
-                    looks.append(at)
+                    looks.append((at, self._regions(there, first, last)))
                     there = None
             new = cv2.compare(change.appeared, LUMA_STEP, cv2.CMP_GT)
             if change.level is not None:
@@ -195,6 +228,16 @@ class Looker:
             return False
         odd = differs(moment.signature, first.signature, last.signature)
         return bool(cv2.countNonZero(cv2.bitwise_and(gone, cv2.compare(odd, LUMA_STEP, cv2.CMP_GT))))
+
+    def _regions(self, there: Plane, first: Moment, last: Moment) -> list[Box]:
+        """Boxes, in pixels, of what is large enough for a face and no known one."""
+        solid = cv2.morphologyEx(cv2.subtract(there, self._known(first, last)), cv2.MORPH_OPEN, _SPECK)
+        step = first.signature.step
+        _, _, stats, _ = cv2.connectedComponentsWithStats(solid)
+        return [
+            (float(x * step), float(y * step), float((x + w) * step), float((y + h) * step))
+            for x, y, w, h, _ in stats[1:].tolist()  # the first is all the rest
+        ]
 
     def _known(self, first: Moment, last: Moment) -> Plane:
         """255 where a face that both looks saw will be drawn anyway."""

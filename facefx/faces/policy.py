@@ -21,11 +21,17 @@ REACH_S = 2.0
 SURE = MappingProxyType({"yunet": 0.7, "blazeface": 0.6, "blazeface-short": 0.6})
 
 
+# Luma steps between two looks. Measured: talking and nodding heads 0–7, a head that turns 14 and more,
+# walking people 18 and more.
+_LOUD_STEP = 12
+
+
 @dataclass(frozen=True, slots=True)
 class FacePolicy:
     """The archive policy: it looks ahead, fills from both sides and pads entries and exits.
 
-    look_interval_s: longest time between two looks (plus one frame where the rate is not known).
+    look_interval_s: longest time between two looks (plus one frame where the rate is not known); twice that
+    where looks agree and no luma sample between them leaves what they hold by calm_step or more (0: never).
     high: a detection this sure starts a face; low: one this sure continues it, back_s after and
     ahead_s before a high one. gap_s: longest time without a sight that is filled. jump_frac: a face
     that moved this share of its size between two looks is looked at in between. exit_pad_s,
@@ -46,9 +52,16 @@ class FacePolicy:
     entry_pad_s: float = 0.2
     edge_pad_s: float = 0.5
     flash_s: float = 0.1
+    calm_step: float = 8
 
     def __post_init__(self) -> None:
+        if not 0 <= self.calm_step <= _LOUD_STEP:
+            raise ConfigError(
+                f"face policy: calm_step must be within 0..{_LOUD_STEP}, got {self.calm_step:g}"
+            )
         for field in fields(self):
+            if field.name == "calm_step":
+                continue
             value = getattr(self, field.name)
             if not 0 <= value <= REACH_S:
                 raise ConfigError(f"face policy: {field.name} must be within 0..{REACH_S:g}, got {value}")

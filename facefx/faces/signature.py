@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facefx.values import StreamFormat
 
-__all__ = ["QUIET", "Change", "Signature", "Witness", "differs", "is_cut"]
+__all__ = ["QUIET", "Change", "Signature", "Witness", "differs", "is_calm", "is_cut"]
 
 Plane = NDArray[np.uint8]
 
@@ -107,11 +107,16 @@ def is_cut(before: Signature, after: Signature) -> bool:
     return max(_share(appeared), _share(lost)) > _CUT_SHARE
 
 
-def differs(moment: Signature, first: Signature, second: Signature) -> Plane:
-    """How far each sample lies outside what either of two other frames holds around it."""
-    from_first = _outside(moment.small, first.range(_WIDEST))
-    from_second = _outside(moment.small, second.range(_WIDEST))
+def differs(moment: Signature, first: Signature, second: Signature, reach: int = _WIDEST) -> Plane:
+    """How far each sample lies outside what either of two other frames holds within `reach` of it."""
+    from_first = _outside(moment.small, first.range(reach))
+    from_second = _outside(moment.small, second.range(reach))
     return _smooth(cv2.min(from_first, from_second))
+
+
+def is_calm(moment: Signature, first: Signature, second: Signature, step: float) -> bool:
+    """True where all of a frame is found in either of two others, less than `step` off, a sample away."""
+    return bool(cv2.norm(differs(moment, first, second, 1), cv2.NORM_INF) < step)
 
 
 class Witness:

@@ -137,7 +137,7 @@ class Tracker:
             self._end(sighting)
         self._open.clear()
         self._recent.clear()
-        self._chained.clear()
+        self._unchain(None)
         self._started = False
         self.certain_until = None
 
@@ -180,11 +180,17 @@ class Tracker:
         while self._recent and self._recent[0].pts < pts:
             self._recent.popleft()
 
-    def _unchain(self, pts: int) -> None:
-        """Let go of what nobody walks back to: a chain must not keep the whole video in memory."""
-        while self._chained and self._chained[0].pts < pts:
-            for sighting in self._chained.popleft().sightings or ():
+    def _unchain(self, before: int | None) -> None:
+        """Let go of what nobody walks back to: a chain must not keep the whole video in memory.
+
+        A look and its sightings hold each other, so they part here: Python's collector of cycles comes
+        seldom, and would find tens of megabytes of signatures.
+        """
+        while self._chained and (before is None or self._chained[0].pts < before):
+            look = self._chained.popleft()
+            for sighting in look.sightings or ():
                 sighting.previous = None
+            look.sightings = []
 
     def _end(self, sighting: Sighting) -> None:
         if sighting.is_end and not sighting.paired:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.errors import ModelError
-from facefx.faces.glance import MOST_PLACES, Mosaic, places
+from facefx.faces.glance import MOST_PLACES, TILE, Mosaic, places, tiles
 from facefx.faces.merge import Sightings, gather, merge
 from facefx.faces.picture import Upright, colour_planes, shrink_planes
 from facefx.geometry import Boxes
@@ -99,8 +99,19 @@ class YuNet:
 
         Raises ModelError if the net fails.
         """
+        return self._close_look(batch, frame, places(expected), whole)
+
+    def inspect(self, batch: FrameBatch, frame: int, regions: Boxes) -> Detections:
+        """Look at regions as finely as a whole look would, and at all of the picture coarsely.
+
+        Raises ModelError if the net fails.
+        """
+        upright = Upright(batch.format)
+        finest = look_sizes(upright.width, upright.height, self.scales)[0][0] / upright.width
+        return self._close_look(batch, frame, tiles(regions, TILE / finest), whole=True)
+
+    def _close_look(self, batch: FrameBatch, frame: int, spots: Boxes, whole: bool) -> Detections:
         upright, planes = Upright(batch.format), batch.view(frame)
-        spots = places(expected)
         if len(spots) > MOST_PLACES:
             return gather([frame], [self._look(planes, upright)], KEYPOINTS)
         parts = [self._look_at(planes, upright, *self._coarse(upright))[0]] if whole else []
@@ -149,20 +160,26 @@ class YuNet:
         if self._session is None:
             raise ModelError("detector yunet was asked to look after it was closed")
         out = self._session.run({"input": picture})
-        columns = picture.shape[3]
-        return Sightings.join([_read(out, stride, columns // stride, self.threshold) for stride in _STRIDES])
+        return _read(out, picture.shape[3], self.threshold)
 
 
-def _read(out: dict[str, NDArray[np.float32]], stride: int, columns: int, threshold: float) -> Sightings:
-    """Read one stride's grid: cells whose sqrt(cls · obj) reaches the threshold."""
-    square = (out[f"cls_{stride}"] * out[f"obj_{stride}"])[0, :, 0]
-    cells = np.flatnonzero(square >= threshold * threshold)
-    if not len(cells):
+def _read(out: dict[str, NDArray[np.float32]], width: int, threshold: float) -> Sightings:
+    """Read the grids of all strides: the cells whose sqrt(cls · obj) reaches the threshold."""
+    least = threshold * threshold
+    square = {stride: (out[f"cls_{stride}"] * out[f"obj_{stride}"])[0, :, 0] for stride in _STRIDES}
+    cells = {stride: np.flatnonzero(values >= least) for stride, values in square.items()}
+    counts = [len(found) for found in cells.values()]
+    if not sum(counts):
         return Sightings.none(KEYPOINTS)
-    corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
-    box = out[f"bbox_{stride}"][0, cells]
+    stride = np.repeat(np.array(_STRIDES, np.float32), counts)[:, None]
+    corner = np.concatenate(
+        [np.stack(divmod(cells[s], width // s)[::-1], axis=1) for s in _STRIDES], dtype=np.float32
+    )
+    box = np.concatenate([out[f"bbox_{s}"][0, cells[s]] for s in _STRIDES])
+    points = np.concatenate([out[f"kps_{s}"][0, cells[s]] for s in _STRIDES]).reshape(-1, KEYPOINTS, 2)
+    score = np.sqrt(np.concatenate([square[s][cells[s]] for s in _STRIDES]))
     centre = (corner + box[:, :2]) * stride
     half = np.exp(box[:, 2:]) * (stride / 2)
-    points = (corner[:, None] + out[f"kps_{stride}"][0, cells].reshape(-1, KEYPOINTS, 2)) * stride
+    points = (corner[:, None] + points) * stride[:, None]
     xyxy = np.concatenate([centre - half, centre + half], axis=1)
-    return Sightings(xyxy.astype(np.float32), np.sqrt(square[cells]), points.astype(np.float32))
+    return Sightings(xyxy.astype(np.float32), score, points.astype(np.float32))

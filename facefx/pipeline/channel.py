@@ -29,6 +29,11 @@ class Channel(Generic[T]):
         self._ended = False
         self._cancelled = False
 
+    @property
+    def waiting(self) -> int:
+        """How many items lie in it now."""
+        return len(self._items)
+
     def put(self, item: T) -> None:
         """Add an item, waiting for room.
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from facefx.errors import FacefxError, StageError
 from facefx.pipeline.channel import Cancelled, Channel
 from facefx.pipeline.stage import Source, Stage, Work
-from facefx.telemetry.ledger import Ledger
+from facefx.telemetry.ledger import Ledger, Span
 
 __all__ = ["InlineRunner", "group_stages"]
 
@@ -55,17 +55,29 @@ class InlineRunner:
 
     def stream(self) -> Generator[Work, None, None]:
         """Yield the last stage's work; close the iterator to stop early."""
+        self.ledger.begin()
         with ExitStack() as opened:
+            opened.callback(self.ledger.stop)
             every: list[Source | Stage] = [self.source, *self.stages]
             for stage in every:
-                opened.callback(stage.close)
-                with self.ledger.work(stage.name):
+                opened.callback(self._close, stage)
+                with self.ledger.setup(stage.name):
                     self._guard(stage.name, stage.setup)
             groups = group_stages(self.stages, self.threads)
             run = self._loop(groups[0]) if len(groups) == 1 else self._threaded(groups)
             with closing(run):
-                yield from run
-        self.ledger.stop()
+                yield from self._hand_out(run)
+
+    def _hand_out(self, run: Iterator[Work]) -> Iterator[Work]:
+        """Pass work on to whoever iterates; what they do with it is their own time, not a stage's."""
+        for work in run:
+            self.ledger.delivered(len(work.batch))
+            with self.ledger.outside("consumer"):
+                yield work
+
+    def _close(self, stage: Source | Stage) -> None:
+        with self.ledger.outside("close", stage=stage.name):
+            stage.close()
 
     def _loop(self, stages: Sequence[Stage]) -> Generator[Work, None, None]:
         for work in self._read():
@@ -76,11 +88,12 @@ class InlineRunner:
         items = self.source.items()
         name = self.source.name
         while True:
-            with self.ledger.work(name):
+            with self.ledger.work(name) as span:
                 work = self._guard(name, lambda: next(items, None))
+                if work is not None:
+                    _note(span, work)
             if work is None:
                 return
-            self.ledger.row(name).frames += len(work.batch)
             yield work
 
     def _push(self, stages: Sequence[Stage], work: Work) -> Iterator[Work]:
@@ -88,14 +101,15 @@ class InlineRunner:
             yield work
             return
         stage = stages[0]
-        with self.ledger.work(stage.name, len(work.batch)):
+        with self.ledger.work(stage.name) as span:
+            _note(span, work)
             ready = self._guard(stage.name, lambda: stage.process(work))
         for item in ready:
             yield from self._push(stages[1:], item)
 
     def _drain(self, stages: Sequence[Stage]) -> Iterator[Work]:
         for i, stage in enumerate(stages):
-            with self.ledger.work(stage.name):
+            with self.ledger.work(stage.name, "flush"):
                 rest = self._guard(stage.name, stage.flush)
             for item in rest:
                 yield from self._push(stages[i + 1 :], item)
@@ -114,41 +128,55 @@ class InlineRunner:
             threading.Thread(target=self._serve, args=(i, group, channels), name=f"facefx-{i}", daemon=True)
             for i, group in enumerate(groups[:-1])
         ]
-        for thread in threads:
-            thread.start()
+        with self.ledger.outside("threads"):
+            for thread in threads:
+                thread.start()
         try:
             yield from self._consume(groups[-1], channels[-1])
         except Cancelled:
             pass  # the error that cancelled us is raised below
         finally:
-            for channel in channels:
-                channel.cancel()
-            for thread in threads:
-                thread.join()
+            with self.ledger.outside("threads"):
+                for channel in channels:
+                    channel.cancel()
+                for thread in threads:
+                    thread.join()
         if self._errors:
             raise self._errors[0]
 
     def _consume(self, stages: Sequence[Stage], inbox: Channel[Work]) -> Iterator[Work]:
+        name = stages[0].name
         while True:
-            with self.ledger.wait(stages[0].name):
+            with self.ledger.wait_in(name):
                 work = inbox.get()
+            self.ledger.count(f"batches waiting for {name}", inbox.waiting)
             if work is None:
                 break
             yield from self._push(stages, work)
         yield from self._drain(stages)
 
     def _serve(self, i: int, stages: list[Stage], channels: list[Channel[Work]]) -> None:
-        outbox = channels[i]
-        name = stages[-1].name if stages else self.source.name
-        produced = self._loop(stages) if i == 0 else self._consume(stages, channels[i - 1])
-        try:
-            for work in produced:
-                with self.ledger.wait(name):
-                    outbox.put(work)
-            outbox.end()
-        except Cancelled:
-            pass
-        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread and raised there
-            self._errors.append(error)
-            for channel in channels:
-                channel.cancel()
+        names = [self.source.name] * (i == 0) + [stage.name for stage in stages]
+        with self.ledger.thread(f"facefx-{i} {', '.join(names)}"):
+            try:
+                self._fill(channels[i], names[-1], self._produce(i, stages, channels))
+            except Cancelled:
+                pass
+            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread and raised there
+                self._errors.append(error)
+                for channel in channels:
+                    channel.cancel()
+
+    def _produce(self, i: int, stages: list[Stage], channels: list[Channel[Work]]) -> Iterator[Work]:
+        return self._loop(stages) if i == 0 else self._consume(stages, channels[i - 1])
+
+    def _fill(self, outbox: Channel[Work], name: str, produced: Iterator[Work]) -> None:
+        for work in produced:
+            with self.ledger.wait_out(name):
+                outbox.put(work)
+        outbox.end()
+
+
+def _note(span: Span, work: Work) -> None:
+    """Let a span say which batch it is about."""
+    span.saw(len(work.batch), int(work.batch.pts[0]) if len(work.batch) else None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from facefx.values import Faces, FrameBatch, Patch
 
-__all__ = ["Source", "Stage", "Work"]
+__all__ = ["Finder", "Source", "Stage", "Work"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +40,14 @@ class Stage(Protocol):
 
     def close(self) -> None:
         """Give back what setup took."""
+
+
+class Finder(Stage, Protocol):
+    """The stage that says where the faces are: by looking, or from what was kept."""
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What was looked at and found, for a report."""
 
 
 class Source(Protocol):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from facefx.effects.chain import EffectChain
 from facefx.effects.kernels import use_one_thread
 from facefx.effects.registry import make_effect
 from facefx.errors import FacefxError
+from facefx.faces.analysis import Analysis
 from facefx.faces.analyze import FaceAnalyzer
 from facefx.faces.detector import Detector, make_detector
+from facefx.faces.landmarker import FaceLandmarker, LandmarkerSpec
 from facefx.pipeline.plan import Plan
 from facefx.pipeline.stage import Work
 from facefx.values import Faces, FrameBatch, StreamFormat
@@ -19,7 +23,7 @@ from facefx.video.info import MediaInfo, VideoInfo
 from facefx.video.sink import SinkReport, VideoSink
 from facefx.video.source import VideoSource
 
-__all__ = ["BlendStage", "DecodeStage", "DetectStage", "EncodeStage"]
+__all__ = ["BlendStage", "DecodeStage", "DetectStage", "EncodeStage", "LandmarkStage"]
 
 
 class DecodeStage:
@@ -27,10 +31,10 @@ class DecodeStage:
 
     name = "decode"
 
-    def __init__(self, path: Path, info: MediaInfo, plan: Plan, threads: int = 1) -> None:
+    def __init__(self, path: Path, info: MediaInfo, analysis: Analysis, threads: int = 1) -> None:
         self._path = path
         self._info = info
-        self._plan = plan
+        self._analysis = analysis
         self._threads = threads
         self.source: VideoSource | None = None
 
@@ -38,9 +42,9 @@ class DecodeStage:
         """Open the file behind its guard."""
         self.source = VideoSource(
             self._path,
-            on_damage=self._plan.on_damage,
-            from_s=self._plan.from_s,
-            to_s=self._plan.to_s,
+            on_damage=self._analysis.on_damage,
+            from_s=self._analysis.from_s,
+            to_s=self._analysis.to_s,
             threads=self._threads,
             info=self._info,
         )
@@ -58,22 +62,36 @@ class DecodeStage:
 
 
 class DetectStage:
-    """Frames → faces: looks where it must, tracks and fills; keeps a bounded look-ahead of frames."""
+    """Frames → faces: looks where it must, tracks and fills; keeps a bounded look-ahead of frames.
+
+    anchor_pts: where the grid of looks begins, for a stretch that is to give what the whole would.
+    """
 
     name = "detect"
 
-    def __init__(self, plan: Plan, video: VideoInfo) -> None:
-        self._plan = plan
+    def __init__(self, analysis: Analysis, video: VideoInfo, anchor_pts: int | None = None) -> None:
+        self._analysis = analysis
         self._video = video
+        self._anchor = anchor_pts
         self._detector: Detector | None = None
         self.analyzer: FaceAnalyzer | None = None
 
+    @property
+    def found(self) -> dict[str, Any]:
+        """What was looked at and found so far, for a report."""
+        assert self.analyzer is not None
+        return self.analyzer.stats.to_json()
+
     def setup(self) -> None:
         """Load the nets that the plan names."""
-        self._detector = make_detector(self._plan.detector)
+        self._detector = make_detector(self._analysis.detector)
         rate = None if self._video.variable_rate else self._video.average_rate
         self.analyzer = FaceAnalyzer(
-            self._detector, self._plan.policy, self._video.format, frame_period=1 / rate if rate else None
+            self._detector,
+            self._analysis.policy,
+            self._video.format,
+            anchor_pts=self._anchor,
+            frame_period=1 / rate if rate else None,
         )
 
     def process(self, work: Work) -> Sequence[Work]:
@@ -94,6 +112,43 @@ class DetectStage:
 
 def _with_faces(ready: Sequence[tuple[FrameBatch, Faces]]) -> list[Work]:
     return [Work(batch, faces) for batch, faces in ready]
+
+
+class LandmarkStage:
+    """Faces → faces with landmarks: follows each track's mesh from frame to frame."""
+
+    name = "landmark"
+
+    def __init__(self, spec: LandmarkerSpec, format: StreamFormat) -> None:
+        self._spec = spec
+        self._format = format
+        self.landmarker: FaceLandmarker | None = None
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What was looked at and found so far, for a report."""
+        assert self.landmarker is not None
+        return self.landmarker.stats.to_json()
+
+    def setup(self) -> None:
+        """Load the net that the plan names."""
+        use_one_thread()
+        self.landmarker = FaceLandmarker(self._spec, self._format)
+
+    def process(self, work: Work) -> Sequence[Work]:
+        """Add landmarks to the faces of a batch."""
+        assert self.landmarker is not None
+        assert work.faces is not None
+        return [replace(work, faces=self.landmarker.process(work.batch, work.faces))]
+
+    def flush(self) -> Sequence[Work]:
+        """Keeps nothing back."""
+        return ()
+
+    def close(self) -> None:
+        """Let the net go."""
+        if self.landmarker is not None:
+            self.landmarker.close()
 
 
 class BlendStage:

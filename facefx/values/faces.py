@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -77,7 +77,8 @@ class Detections:
 class Face:
     """One row of Faces: one face in one frame, as an effect sees it.
 
-    xyxy in pixels of the stored picture; pts in the stream's time base; landmarks (p, 3) or None.
+    xyxy in pixels of the stored picture; pts in the stream's time base; landmarks (p, 3) of the
+    topology named, a view that nobody writes to, or None and "" where no mesh was found or asked for.
     """
 
     pts: int
@@ -86,14 +87,19 @@ class Face:
     confidence: float
     source: FaceSource
     landmarks: NDArray[np.float32] | None = None
+    topology: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
     """Faces of a batch: one row = one face in one frame, sorted by frame, then track.
 
-    frame: (m,) int64 position in the batch. source: (m,) uint8 FaceSource. landmarks:
-    (m, p, 3) float32 with the topology named, or (m, 0, 3) and "" where none were asked for.
+    frame: (m,) int64 position in the batch. source: (m,) uint8 FaceSource. landmarks: (m, p, 3)
+    float32 with the topology named, or (m, 0, 3) and "" where none were asked for; x and y in pixels
+    of the stored picture, z scaled like x, smaller is nearer; all NaN in a row where no mesh was found.
+    They are multiples of 1/64 pixel, so that a table that keeps them gives the same bytes later.
+
+    Raises ShapeError if the parts do not fit each other.
     """
 
     frame: NDArray[np.int64]
@@ -111,9 +117,24 @@ class Faces:
             _check(name, getattr(self, name), (m,))
         _check("xyxy", self.xyxy, (m, 4))
         _check("landmarks", self.landmarks, (m, None, 3))
+        if m and bool(self.topology) != bool(self.landmarks.shape[1]):
+            raise ShapeError(
+                f"landmarks and topology come together, got {self.landmarks.shape} and {self.topology!r}"
+            )
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def has_landmarks(self) -> NDArray[np.bool_]:
+        """(m,) True in the rows that have landmarks."""
+        if not self.landmarks.shape[1]:
+            return np.zeros(len(self), bool)
+        return np.asarray(~np.isnan(self.landmarks[:, 0, 0]))
+
+    def with_landmarks(self, landmarks: NDArray[np.float32], topology: str) -> Faces:
+        """The same faces with these (m, p, 3) landmarks; NaN rows where no mesh was found."""
+        return replace(self, landmarks=landmarks, topology=topology)
 
     @staticmethod
     def from_rows(rows: Iterable[tuple[int, Face]]) -> Faces:
@@ -134,13 +155,15 @@ class Faces:
     def row(self, i: int) -> Face:
         """Row i as an effect sees it."""
         x0, y0, x1, y1 = self.xyxy[i].tolist()
+        meshed = self.landmarks.shape[1] > 0 and not np.isnan(self.landmarks[i, 0, 0])
         return Face(
             int(self.pts[i]),
             int(self.track_id[i]),
             (x0, y0, x1, y1),
             float(self.confidence[i]),
             FaceSource(int(self.source[i])),
-            self.landmarks[i] if self.landmarks.shape[1] else None,
+            self.landmarks[i] if meshed else None,
+            self.topology if meshed else "",
         )
 
     def of_frame(self, frame: int) -> list[Face]:

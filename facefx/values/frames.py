@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
@@ -153,7 +154,8 @@ class FrameBatch:
     """Up to 16 frames (32 MB) of one stream, in presentation order, in their own planes.
 
     planes: for each frame its plane views, in the stream's pixel format; they are the decoder's
-    own reference pictures, so nobody writes into them. pts: (n,) int64 in format.time_base.
+    own reference pictures, so nobody writes into them. A sequence that is no tuple makes them when
+    asked, and answers for their shapes. pts: (n,) int64 in format.time_base.
     index: (n,) int64, position since the start of the stream. interlaced: (n,) uint8 FieldOrder.
     native: the decoder's frame objects, opaque, which own the memory that planes point to.
 
@@ -161,7 +163,7 @@ class FrameBatch:
     """
 
     format: StreamFormat
-    planes: tuple[Planes, ...]
+    planes: Sequence[Planes]
     pts: NDArray[np.int64]
     index: NDArray[np.int64]
     native: tuple[object, ...] = ()
@@ -179,7 +181,7 @@ class FrameBatch:
         if self.native and len(self.native) != n:
             raise ShapeError(f"native must hold {n} frames or none, got {len(self.native)}")
         expected = self.format.pixels.plane_shapes(self.format.width, self.format.height)
-        for frame in self.planes:
+        for frame in self.planes if isinstance(self.planes, tuple) else ():
             shapes = tuple(plane.shape for plane in frame)
             if shapes != expected:
                 raise ShapeError(f"{self.format.pixels.name} planes must be {expected}, got {shapes}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from facefx.video.info import VideoInfo
 
 __all__ = ["Damage", "DamageLog"]
+
+# Packets whose picture has not come: more than any decoder holds back, so what is older than so many is lost.
+_MOST_WAITING = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class DamageLog:
     def restart(self) -> None:
         """Forget everything: the file is read again from another place."""
         self._waiting: set[int] = set()
+        self._lost: int = 0
+        self._lost_first: int | None = None
         self._seen_packets = 0
         self._decoded = 0
         self._unmatched = 0
@@ -92,6 +98,8 @@ class DamageLog:
         self._seen_packets += 1
         if pts is not None:
             self._waiting.add(pts)
+            if len(self._waiting) > _MOST_WAITING:
+                self._give_up(sorted(self._waiting)[: _MOST_WAITING // 2])
 
     def bad_packet(self, pts: int | None) -> None:
         """Note a packet that the decoder refused."""
@@ -118,22 +126,33 @@ class DamageLog:
     def finish(self) -> bool:
         """End the account; True if the file is damaged."""
         self._ended = True
-        self._waiting = {pts for pts in self._waiting if pts >= self._video.start_pts}
-        missing = max(0, len(self._waiting) - self._unmatched)
-        if missing:
-            self._at(min(self._waiting))
+        self._give_up(sorted(self._waiting))
+        if self._missing:
+            self._at(self._lost_first)
         return bool(self.summary())
 
     def summary(self) -> Damage:
         """The account so far; `expected` is the file's own count, or of the range what it holds."""
         expected = self._video.frames_expected if self._whole else self._seen_packets
         if self._ended:
-            lost = max(0, len(self._waiting) - self._unmatched)
-            expected = max(expected if self._whole else 0, self._decoded + lost)
+            expected = max(expected if self._whole else 0, self._decoded + self._missing)
         at = None if self._first is None else float(self._first * self._video.format.time_base)
         return Damage(
             self._decoded, expected, self._corrupt_packets, self._corrupt_frames, self._out_of_order, at
         )
+
+    @property
+    def _missing(self) -> int:
+        """Pictures that never came; one without a packet of its time stands for one that had one."""
+        return max(0, self._lost - self._unmatched)
+
+    def _give_up(self, times: Sequence[int]) -> None:
+        """Count packets, in order of time, whose picture will not come: a number, not a growing list."""
+        self._waiting.difference_update(times)
+        missed = [pts for pts in times if pts >= self._video.start_pts]
+        self._lost += len(missed)
+        if missed and (self._lost_first is None or missed[0] < self._lost_first):
+            self._lost_first = missed[0]
 
     def _at(self, pts: int | None) -> None:
         if pts is not None and (self._first is None or pts < self._first):

@@ -143,6 +143,8 @@ def _is_cut(source: FileFacts) -> bool:
 def _excerpt(source: FileFacts, times: Times, contract: Contract) -> Times:
     """The pictures with from_s ≤ t < to_s on a player's clock."""
     low, high = contract.range_of(source)
+    if low is None and high is None:
+        return times
     chosen = np.ones(len(times), np.bool_)
     if low is not None:
         chosen &= times >= ceil(low / source.video.time_base)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +81,7 @@ def _decode(
 
     strict: the decoder refuses what it would otherwise patch up.
     """
-    result, times = Decoded(), []
+    result, times = Decoded(), array("q")
     limits = limits or Limits()
     with foreign_errors(facts.path, "decoding"), open_source(facts.path, limits) as container:
         stream: Any = container.streams[facts.main]
@@ -88,11 +89,13 @@ def _decode(
         if strict:
             stream.codec_context.options = {**stream.codec_context.options, "err_detect": "explode"}
         for frame in _pictures(container, stream, chosen, result):
-            times.append(frame.pts if frame.pts is not None else frame.dts)
+            time = frame.dts if frame.pts is None else frame.pts
+            if time is not None:
+                times.append(time)
             result.broken += frame.is_corrupt
             if not result.odd:
                 result.odd = _oddity(facts.picture, picture_facts(frame))
-    result.pts = np.array([time for time in times if time is not None], np.int64)
+    result.pts = np.frombuffer(times, np.int64)
     return result
 
 

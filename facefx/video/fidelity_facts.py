@@ -115,7 +115,9 @@ class StreamFacts:
     @property
     def presented(self) -> Times:
         """Pts of the packets that a player shows, in order of time."""
-        return np.sort(self.pts[self.shown])
+        times = self.pts[self.shown]
+        times.sort()
+        return times
 
 
 @dataclass(frozen=True, slots=True)

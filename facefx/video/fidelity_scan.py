@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from av.error import FFmpegError
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from numpy.typing import NDArray
 
@@ -28,7 +29,6 @@ from facefx.video.fidelity_facts import (
     PictureFacts,
     StreamFacts,
     Tags,
-    Times,
     VideoHeader,
 )
 from facefx.video.guard import Limits, foreign_errors, open_source, prepare_decoder
@@ -38,7 +38,6 @@ __all__ = ["packets", "picture_facts", "scan"]
 _FIRST_PICTURE_PACKETS = 64  # a decoder that shows nothing by then will not
 _STILLS = int(Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image)
 _STILL_CODECS = frozenset({"png", "bmp", "gif", "webp", "tiff"})
-_NO_TIME = -(1 << 63)
 _HIDDEN, _CORRUPT, _KEYFRAME = 1, 2, 4
 _RATIONAL = struct.Struct("=ii")
 
@@ -50,7 +49,7 @@ class _Tape:
         self.stream = stream
         self.codec = _codec_name(stream)
         self.hashed = stream.type in ("audio", "subtitle")
-        self.pts, self.dts, self.duration = array("q"), array("q"), array("q")
+        self.pts, self.duration = array("q"), array("q")
         self.flags = bytearray()
         self.digests = bytearray()
         self.whole = hashlib.blake2b(digest_size=DIGEST_BYTES)
@@ -71,24 +70,17 @@ class _Tape:
                 self.skip = struct.unpack_from("<I", packet.get_sidedata("skip_samples"))[0]
         elif self.codec == "vp8" and not _vp8_shown(packet):
             return
-        pts, dts = packet.pts, packet.dts
-        self.pts.append(_NO_TIME if pts is None else pts)
-        self.dts.append(_NO_TIME if dts is None else dts)
+        # AVI tells no pts at all; its dts lie on the same grid.
+        time = packet.dts if packet.pts is None else packet.pts
+        self.pts.append(0 if time is None else time)
         self.duration.append(packet.duration or 0)
         self.flags.append(
             _HIDDEN * packet.is_discard | _CORRUPT * packet.is_corrupt | _KEYFRAME * packet.is_keyframe
         )
 
-    def times(self) -> Times:
-        """Pts; where a packet has none (AVI has none at all), dts, which lies on the same grid."""
-        pts, dts = np.array(self.pts, np.int64), np.array(self.dts, np.int64)
-        known = np.where(pts == _NO_TIME, dts, pts)
-        known[known == _NO_TIME] = 0
-        return known
-
     def flagged(self, flag: int) -> NDArray[np.bool_]:
         """(n,) True for the packets with this flag."""
-        return (np.frombuffer(bytes(self.flags), np.uint8) & flag).astype(np.bool_)
+        return (np.frombuffer(self.flags, np.uint8) & flag).astype(np.bool_)
 
 
 def scan(path: str | Path, limits: Limits | None = None) -> FileFacts:
@@ -219,7 +211,8 @@ class _FirstPicture:
 
 def picture_facts(frame: Any) -> PictureFacts:
     """What one decoded picture says of itself."""
-    side = {item.type.name: bytes(item) for item in frame.side_data}
+    # A frame and its own side_data hold each other: the picture would stay until Python looks for cycles.
+    side = {item.type.name: bytes(item) for item in SideDataContainer(frame)}  # type: ignore[call-arg]
     return PictureFacts(
         width=frame.width,
         height=frame.height,
@@ -273,7 +266,7 @@ def _chapter(raw: Any) -> ChapterFacts:
 
 def _stream_facts(tape: _Tape) -> StreamFacts:
     stream, context = tape.stream, tape.stream.codec_context
-    entries = list(stream.index_entries)
+    entries = stream.index_entries
     video = stream if context is not None and stream.type == "video" else None
     audio = context if context is not None and stream.type == "audio" else None
     return StreamFacts(
@@ -282,12 +275,12 @@ def _stream_facts(tape: _Tape) -> StreamFacts:
         codec=tape.codec,
         time_base=stream.time_base or Fraction(1, 1_000_000),
         start=stream.start_time,
-        pts=tape.times(),
-        duration=np.array(tape.duration, np.int64),
+        pts=np.frombuffer(tape.pts, np.int64),
+        duration=np.frombuffer(tape.duration, np.int64),
         shown=~tape.flagged(_HIDDEN),
         keyframes=tape.flagged(_KEYFRAME),
         corrupt=tape.flagged(_CORRUPT),
-        digests=np.frombuffer(bytes(tape.digests), np.uint64).reshape(-1, DIGEST_BYTES // 8),
+        digests=np.frombuffer(tape.digests, np.uint64).reshape(-1, DIGEST_BYTES // 8),
         whole=tape.whole.digest(),
         packets=tape.packets,
         indexed=len(entries),

@@ -7,6 +7,7 @@ exactly then do the differences spread over less than one tick.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -22,6 +23,7 @@ __all__ = ["Clock", "Shift", "common_shift", "first_shift", "off_grid", "seconds
 _LEAD = 64  # pictures that may be missing at the start while the rest is still recognised
 _HEAD = 512  # pictures that are enough to recognise it by
 _BIG = 1 << 62
+_PIECE = 1 << 16  # times compared at once: a long film's differences need no memory of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,28 @@ def common_shift(source: Clock, output: Clock, tick: Fraction | None = None) -> 
 
     tick: how coarsely the output tells time, if that is more than its time base.
     """
-    a, b, scale = _common(source, output)
-    if not len(a) or len(a) != len(b):
+    if not len(source.pts) or len(source.pts) != len(output.pts):
         return None
-    moved = b - a
-    low, high = Fraction(int(moved.min()), scale), Fraction(int(moved.max()), scale)
+    moved = [_moved(*pieces) for pieces in _pieces(source, output)]
+    low, high = min(least for least, _ in moved), max(most for _, most in moved)
     tick = tick or output.time_base
     if high - low >= tick:
         return None
     return Shift(high - tick / 2, low + tick / 2)
+
+
+def _pieces(source: Clock, output: Clock) -> Iterator[tuple[Clock, Clock]]:
+    """Both clocks (equally long) side by side, some times after others."""
+    for at in range(0, len(source.pts), _PIECE):
+        part = slice(at, at + _PIECE)
+        yield Clock(source.pts[part], source.time_base), Clock(output.pts[part], output.time_base)
+
+
+def _moved(source: Clock, output: Clock) -> tuple[Fraction, Fraction]:
+    """Seconds from the source's times to the output's: the least and the most."""
+    a, b, scale = _common(source, output)
+    moved = b - a
+    return Fraction(int(moved.min()), scale), Fraction(int(moved.max()), scale)
 
 
 def first_shift(source: Clock, output: Clock) -> Shift:

@@ -145,6 +145,7 @@ class Passthrough:
             if stream.index not in self._targets:
                 stream.discard = Discard.all
         if not wanted:
+            self.source.close()  # the index of a long film is megabytes
             return
         with foreign_errors(self._info.path, "reading"):
             if timeline.low is not None:

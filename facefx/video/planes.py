@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facefx.values import Planes, StreamFormat
+from facefx.video.guard import foreign_errors
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.plane import VideoPlane
 
-__all__ = ["read_views", "write_views"]
+__all__ = ["FrameViews", "read_views", "write_views"]
+
+
+class FrameViews(Sequence[Planes]):
+    """The plane views of some frames, each made when it is asked for and held by nobody but the asker.
+
+    A view kept for the life of a batch would be one more reference to the picture, and libav copies a
+    picture before a write if anybody else refers to it. The frames' size and pixel format were checked.
+    """
+
+    __slots__ = ("_format", "_frames", "_path")
+
+    def __init__(self, frames: Sequence[VideoFrame], format: StreamFormat, path: str | Path) -> None:
+        self._frames = frames
+        self._format = format
+        self._path = path
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, i: int) -> Planes: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> FrameViews: ...
+
+    def __getitem__(self, i: int | slice) -> Planes | FrameViews:
+        if isinstance(i, slice):
+            return FrameViews(self._frames[i], self._format, self._path)
+        with foreign_errors(self._path, "reading a picture"):
+            return read_views(self._frames[i], self._format)
 
 
 def read_views(frame: VideoFrame, format: StreamFormat) -> Planes:
@@ -47,10 +80,7 @@ def write_views(frame: VideoFrame, format: StreamFormat) -> Planes:
 
 def _raw_view(plane: VideoPlane, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Lines are padded, and run backwards where line_size is negative."""
-    data: NDArray[Any] = np.frombuffer(memoryview(plane), dtype)
-    lines = data.reshape(shape[0], abs(plane.line_size) // dtype.itemsize)
-    if plane.line_size < 0:
-        lines = lines[::-1]
-    if len(shape) == 3:
-        return lines[:, : shape[1] * shape[2]].reshape(shape)
-    return lines[:, : shape[1]]
+    line = abs(plane.line_size)
+    inner = (dtype.itemsize,) if len(shape) == 2 else (shape[2] * dtype.itemsize, dtype.itemsize)
+    view: NDArray[Any] = np.ndarray(shape, dtype, cast("bytearray", plane), strides=(line, *inner))
+    return view[::-1] if plane.line_size < 0 else view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from heapq import heappop, heappush, heappushpop
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-__all__ = ["StreamScan", "count_packets", "is_shown", "is_variable"]
+__all__ = ["Steps", "StreamScan", "count_packets", "is_shown", "is_variable"]
 
 _VP8_SHOW_FRAME = 0x10  # RFC 6386 §9.1, bit 4 of the frame tag
+# Packets that may lie between a picture's place in the file and its place in time: no codec of a video
+# file reorders by more than 16 (ITU-T H.264 and H.265, max_dec_frame_buffering), MPEG-TS cuts add a few.
+_REORDERED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,37 @@ class StreamScan:
 
 
 @dataclass(slots=True)
+class Steps:
+    """The least and the greatest step from time to time; remembers a few times, however many come."""
+
+    least: int | None = None
+    greatest: int | None = None
+    last: int | None = None
+    waiting: list[int] = field(default_factory=list)
+
+    def add(self, time: int) -> None:
+        """Take a time that may have been moved ahead of earlier ones."""
+        if len(self.waiting) < _REORDERED:
+            heappush(self.waiting, time)
+        else:
+            self.follow(heappushpop(self.waiting, time))
+
+    def follow(self, time: int) -> None:
+        """Take the next time in order."""
+        if self.last is not None:
+            step = time - self.last
+            self.least = step if self.least is None else min(self.least, step)
+            self.greatest = step if self.greatest is None else max(self.greatest, step)
+        self.last = time
+
+    def vary(self) -> bool:
+        """Nothing more comes: True where steps differ by more than the rounding of one tick."""
+        while self.waiting:
+            self.follow(heappop(self.waiting))
+        return self.least is not None and self.greatest is not None and self.greatest - self.least > 1
+
+
+@dataclass(slots=True)
 class _Tally:
     """Counts one stream. first_picture: pts of the first frame that decodes, for the main video."""
 
@@ -43,7 +77,7 @@ class _Tally:
     first: int | None = None
     end: int | None = None
     key: int | None = None
-    times: list[int] = field(default_factory=list)
+    steps: Steps = field(default_factory=Steps)
 
     def add(self, packet: Packet[Stream]) -> None:
         if packet.is_discard:
@@ -58,7 +92,7 @@ class _Tally:
         end = pts + (packet.duration or 0)
         self.end = end if self.end is None else max(self.end, end)
         if packet.stream.type == "video":
-            self.times.append(pts)
+            self.steps.add(pts)
 
     def _never_shown(self, packet: Packet[Stream], pts: int | None) -> bool:
         """What comes before the first keyframe of a recording that starts midway, or leads its group."""
@@ -104,7 +138,7 @@ def count_packets(
             # The header's start leaves out what is only there to warm a decoder up (Opus pre-skip).
             start_pts=starts[index] if starts.get(index) is not None else tally.first,
             end_pts=tally.end,
-            variable_rate=is_variable(sorted(tally.times)),
+            variable_rate=tally.steps.vary(),
             from_index=False,
         )
         for index, tally in tallies.items()
@@ -113,9 +147,10 @@ def count_packets(
 
 def is_variable(times: Iterable[int]) -> bool:
     """True where the steps between sorted times differ by more than the rounding of one tick."""
-    ordered = list(times)
-    steps = [later - earlier for earlier, later in pairwise(ordered)]
-    return bool(steps) and max(steps) - min(steps) > 1
+    steps = Steps()
+    for time in times:
+        steps.follow(time)
+    return steps.vary()
 
 
 def _index_is_whole(container: InputContainer, main: int, first_picture: int | None) -> bool:
@@ -128,17 +163,21 @@ def _index_is_whole(container: InputContainer, main: int, first_picture: int | N
 
 
 def _from_index(container: InputContainer, stream: Stream) -> StreamScan:
-    kept = [entry.timestamp for entry in stream.index_entries if not entry.is_discard]
+    packets, steps = 0, Steps()
+    for entry in stream.index_entries:
+        if not entry.is_discard:
+            packets += 1
+            # The index holds decoding times; their steps are the frame durations all the same.
+            steps.follow(entry.timestamp)
     start = stream.start_time
     end = None if start is None or stream.duration is None else start + stream.duration
-    if stream.type == "video" and kept:
-        end = _read_end(container, stream, kept[-1]) or end
+    if stream.type == "video" and steps.last is not None:
+        end = _read_end(container, stream, steps.last) or end
     return StreamScan(
-        packets=len(kept),
+        packets=packets,
         start_pts=start,
         end_pts=end,
-        # The index holds decoding times; their steps are the frame durations all the same.
-        variable_rate=stream.type == "video" and is_variable(kept),
+        variable_rate=stream.type == "video" and steps.vary(),
         from_index=True,
     )
 

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 
 from facefx.video.info import Hdr
 
@@ -39,7 +39,8 @@ class FrameFacts:
 def frame_facts(frame: VideoFrame) -> FrameFacts:
     """Read a decoded frame's side data."""
     # PyAV's stub says that a mapping's keys are walked; its container walks the items.
-    items = cast("Iterable[SideData]", frame.side_data)
+    # A frame and its own side_data hold each other: the picture would stay until Python looks for cycles.
+    items = cast("Iterable[SideData]", SideDataContainer(frame))  # type: ignore[call-arg]
     raw = {item.type: bytes(item) for item in items}
     matrix = None
     if Type.DISPLAYMATRIX in raw:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from facefx.errors import ConfigError, DamagedError, SourceError, UnsupportedError
-from facefx.values import FrameBatch, Planes, StreamFormat
+from facefx.values import FrameBatch, StreamFormat
 from facefx.values.frames import MAX_BATCH, MAX_BATCH_BYTES
 from facefx.video.damage import Damage, DamageLog
 from facefx.video.decode import Decoder
-from facefx.video.guard import Limits, foreign_errors
-from facefx.video.planes import read_views
+from facefx.video.guard import Limits
+from facefx.video.planes import FrameViews
 from facefx.video.probe import probe
 
 if TYPE_CHECKING:
@@ -146,16 +146,18 @@ class VideoSource:
         return self._on_damage == "fail" and self._log.damaged
 
     def _batch(self, held: list[tuple[VideoFrame, int]], start: int) -> FrameBatch:
-        planes = tuple(self._views(frame) for frame, _ in held)
+        frames = tuple(frame for frame, _ in held)
+        for frame in frames:
+            self._check(frame)
         return FrameBatch(
             format=self.format,
-            planes=planes,
+            planes=FrameViews(frames, self.format, self._path),
             pts=np.array([pts for _, pts in held], np.int64),
             index=np.arange(start, start + len(held), dtype=np.int64),
-            native=tuple(frame for frame, _ in held),
+            native=frames,
         )
 
-    def _views(self, frame: VideoFrame) -> Planes:
+    def _check(self, frame: VideoFrame) -> None:
         format_ = self.format
         if (frame.width, frame.height) != (format_.width, format_.height) or (
             frame.format.name != format_.pixels.name
@@ -165,8 +167,6 @@ class VideoSource:
                 f"expected {format_.width}x{format_.height} {format_.pixels.name} throughout, got "
                 f"{frame.width}x{frame.height} {frame.format.name}; split the file there"
             )
-        with foreign_errors(self._path, "reading a picture"):
-            return read_views(frame, format_)
 
 
 def window_of(info: MediaInfo, from_s: float | None, to_s: float | None) -> tuple[int | None, int | None]:

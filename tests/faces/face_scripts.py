@@ -63,6 +63,10 @@ class Actor:
         self.glanced.append(at)
         return _table(frame, self.glance_script(at))
 
+    def inspect(self, batch: FrameBatch, frame: int, regions: Boxes) -> Detections:
+        assert len(regions), "something came and went somewhere"
+        return self.detect(batch, [frame])
+
     def close(self) -> None:
         pass
 
@@ -101,7 +105,7 @@ def batches(
 
 def analyzer(detector: Actor, clip: Sequence[FrameBatch], **options: Any) -> FaceAnalyzer:
     """An analyzer for a clip, at 30 frames a second unless told otherwise."""
-    policy = options.pop("policy", FacePolicy())
+    policy = options.pop("policy", FacePolicy(calm_step=0))
     options.setdefault("frame_period", Fraction(1, 30))
     return FaceAnalyzer(detector, policy, clip[0].format, **options)
 

@@ -90,6 +90,40 @@ def test_an_odd_place_is_looked_at_without_an_error(
     detector.glance(batch, 0, np.array([box], np.float32), whole=False)
 
 
+@pytest.mark.parametrize("name", ["clips/crowd_street_1920x1080.mp4", "formats/rotated90_480x640.mp4"])
+def test_what_came_and_went_is_seen_as_surely_as_by_a_whole_look(
+    media: Path, models_dir: Path, name: str
+) -> None:
+    batch = first(media / name)
+    detector = make_detector(choose_detector("yunet"))
+    seen = detector.detect(batch, [0])
+    sure = seen.take(seen.confidence >= 0.7)
+    assert len(sure)
+    for box in sure.xyxy:
+        again = detector.inspect(batch, 0, box[None])
+        best = iou(box[None], again.xyxy)[0].argmax()
+        assert iou(box[None], again.xyxy)[0, best] > 0.5
+        assert again.confidence[best] >= 0.6
+
+
+def test_a_face_in_a_larger_region_is_not_shrunk_out_of_sight(media: Path, models_dir: Path) -> None:
+    batch = first(media / "clips/crowd_street_1920x1080.mp4")
+    detector = make_detector(choose_detector("yunet"))
+    seen = detector.detect(batch, [0])
+    small = seen.take(seen.confidence >= 0.8)
+    small = small.take(np.argsort(small.xyxy[:, 2] - small.xyxy[:, 0])[:1])
+    middle = (small.xyxy[0, :2] + small.xyxy[0, 2:]) / 2
+    around = np.concatenate([middle - 100, middle + 100])[None].astype(np.float32)
+    assert iou(small.xyxy, detector.inspect(batch, 0, around).xyxy).max() > 0.5
+
+
+def test_regions_that_fill_the_picture_are_looked_at_as_a_whole(media: Path, models_dir: Path) -> None:
+    batch = first(media / "clips/pair_headpose_480x270.mp4")
+    detector = make_detector(choose_detector("yunet"))
+    all_of_it = np.array([[0, 0, 480, 270]], np.float32)
+    assert np.array_equal(detector.inspect(batch, 0, all_of_it).xyxy, detector.detect(batch, [0]).xyxy)
+
+
 def test_two_boxes_of_one_face_cost_one_place() -> None:
     boxes: Boxes = np.array([[0, 0, 50, 50], [5, 5, 60, 60], [200, 0, 230, 40]], np.float32)
     assert places(boxes).tolist() == [[5, 5, 60, 60], [200, 0, 230, 40]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 
@@ -27,7 +28,7 @@ from face_scripts import (
 )
 
 from facefx.faces.looks import Reason
-from facefx.faces.policy import Clock, Grid
+from facefx.faces.policy import Clock, FacePolicy, Grid
 from facefx.values import FaceSource
 
 FACE = (100.0, 60.0, 140.0, 110.0)
@@ -158,3 +159,33 @@ def test_when_a_face_comes_is_found_by_bisection() -> None:
     detected = [i for i, faces in found.items() if faces[0].source == FaceSource.DETECTED]
     assert min(detected) - 33 <= 2
     assert len(detector.asked) < 90 / 5
+
+
+def stirring(frames: range, by: int) -> Callable[[int], Picture]:
+    """A still picture of which a patch the size of a face is brighter in some frames."""
+    brighter = STILL.copy()
+    brighter[60:110, 100:140] += by
+    return lambda i: brighter if i in frames else STILL
+
+
+def test_a_still_picture_is_not_glanced_at_between_looks_that_agree() -> None:
+    detector = Actor(steady(FACE, range(120)))
+    found = run(detector, times(120), policy=FacePolicy())
+    assert detector.glanced == []
+    assert max(gaps_s(detector.asked, times(120))) <= 0.5
+    assert set(found) == set(range(120))
+
+
+@pytest.mark.parametrize("face", [True, False], ids=["a face", "nobody"])
+def test_what_stirs_too_little_to_be_noticed_is_glanced_at(face: bool) -> None:
+    detector = Actor(steady(FACE, range(120) if face else range(0)))
+    run(detector, times(120), stirring(range(5, 10), 9), policy=FacePolicy())
+    assert 7 in detector.glanced
+    assert [i for i in detector.glanced if i > 14] == [], "there it is still again"
+
+
+def test_looks_that_disagree_are_settled_however_still_the_picture_is() -> None:
+    detector = Actor(steady(FACE, range(30, 90)))
+    found = run(detector, times(120), policy=FacePolicy())
+    assert detector.glanced
+    assert set(range(30, 90)) <= set(found)

@@ -75,7 +75,7 @@ def test_a_face_that_fades_is_followed_by_unsure_detections_for_a_while() -> Non
     def fades(i: int) -> list[Seen]:
         return [(FACE, 0.9 if i <= 42 else 0.5)]
 
-    policy = FacePolicy(exit_pad_s=0, entry_pad_s=0, edge_pad_s=0)
+    policy = FacePolicy(exit_pad_s=0, entry_pad_s=0, edge_pad_s=0, calm_step=0)
     found = run(Actor(fades), times(150), policy=policy)
     last = max(i for i, faces in found.items() if faces[0].source == FaceSource.DETECTED)
     assert 42 + 0.25 * 30 < last <= 42 + policy.back_s * 30
@@ -86,7 +86,9 @@ def test_unsure_detections_shortly_before_a_sure_one_count() -> None:
     def comes(i: int) -> list[Seen]:
         return [(FACE, 0.9 if i >= 70 else 0.5)]
 
-    found = run(Actor(comes), times(150), policy=FacePolicy(exit_pad_s=0, entry_pad_s=0, edge_pad_s=0))
+    found = run(
+        Actor(comes), times(150), policy=FacePolicy(exit_pad_s=0, entry_pad_s=0, edge_pad_s=0, calm_step=0)
+    )
     first = min(found)
     assert 70 - 0.25 * 30 <= first < 70
     assert found[first][0].source == FaceSource.DETECTED

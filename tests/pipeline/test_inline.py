@@ -13,6 +13,7 @@ from facefx.errors import SourceError, StageError
 from facefx.pipeline.channel import Cancelled, Channel
 from facefx.pipeline.inline import InlineRunner, group_stages
 from facefx.pipeline.stage import Work
+from facefx.telemetry.account import Kind
 from facefx.telemetry.ledger import Ledger
 from facefx.values import FrameBatch, PixelFormat, StreamFormat
 
@@ -172,6 +173,99 @@ def test_the_ledger_of_a_run_counts_every_frame_in_every_stage() -> None:
         ("decode", "detect", "blend", "encode"), 30
     )
     assert runner.ledger.wall_s > 0
+
+
+WAITS = {
+    1: set(),
+    2: {("blend", Kind.WAIT_OUT), ("encode", Kind.WAIT_IN)},
+    3: {
+        ("decode", Kind.WAIT_OUT),
+        ("detect", Kind.WAIT_IN),
+        ("blend", Kind.WAIT_OUT),
+        ("encode", Kind.WAIT_IN),
+    },
+}
+
+
+@THREADS
+def test_only_stages_beside_a_queue_wait_and_on_the_side_where_it_is(threads: int) -> None:
+    runner = graph(Count(30), names(), threads)
+    list(runner.stream())
+    parts = [part for thread in runner.ledger.account().threads for part in thread.parts]
+    waits = {(part.name, part.kind) for part in parts if part.kind in (Kind.WAIT_IN, Kind.WAIT_OUT)}
+    assert waits == WAITS[threads]
+
+
+@THREADS
+def test_each_threads_work_stands_under_its_own_name(threads: int) -> None:
+    runner = graph(Count(30), names(), threads)
+    list(runner.stream())
+    worked = [
+        {part.name for part in thread.parts if part.kind is Kind.WORK}
+        for thread in runner.ledger.account().threads
+    ]
+    groups = {
+        1: [{"decode", "detect", "blend", "encode"}],
+        2: [{"encode"}, {"decode", "detect", "blend"}],
+        3: [{"encode"}, {"decode"}, {"detect", "blend"}],
+    }
+    assert sorted(worked, key=sorted) == sorted(groups[threads], key=sorted)
+
+
+class Clock:
+    """A clock that only work moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Slow(Pass):
+    """A stage whose every batch takes 50 ms."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        super().__init__(name)
+        self.clock = clock
+
+    def process(self, work: Work) -> Sequence[Work]:
+        self.clock.now += 0.05
+        return super().process(work)
+
+
+@pytest.mark.parametrize("slow", ["detect", "landmark", "blend", "encode"])
+def test_time_spent_in_one_stage_is_charged_to_no_other(slow: str) -> None:
+    clock = Clock()
+    stages = [
+        Slow(name, clock) if name == slow else Pass(name)
+        for name in ("detect", "landmark", "blend", "encode")
+    ]
+    ledger = Ledger(["decode", *(stage.name for stage in stages)], clock)
+    list(InlineRunner(Count(10), stages, ledger).stream())
+    spent = {row.stage: round(row.busy_s + row.wait_s, 6) for row in ledger.rows()}
+    assert spent == {**dict.fromkeys(spent, 0.0), slow: 0.5}
+
+
+def test_preparing_a_stage_is_charged_to_it_and_not_to_its_frames() -> None:
+    clock = Clock()
+
+    class Heavy(Pass):
+        def setup(self) -> None:
+            clock.now += 2
+
+    ledger = Ledger(["decode", "detect", "encode"], clock)
+    list(InlineRunner(Count(3), [Heavy("detect"), Pass("encode")], ledger).stream())
+    assert [(row.setup_s, row.busy_s) for row in ledger.rows()] == [(0, 0), (2, 0), (0, 0)]
+
+
+def test_what_the_consumer_does_with_a_batch_is_no_stages_time() -> None:
+    clock = Clock()
+    ledger = Ledger(["decode", "detect", "blend", "encode"], clock)
+    for _ in InlineRunner(Count(10), names(), ledger).stream():
+        clock.now += 0.05
+    assert [row.busy_s for row in ledger.rows()] == [0, 0, 0, 0]
+    assert ledger.account().threads[0].seconds("consumer", Kind.OUTSIDE) == pytest.approx(0.5)
 
 
 def test_channel_put_into_a_cancelled_channel_does_not_block() -> None:

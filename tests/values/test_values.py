@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from facefx.errors import ShapeError, UnsupportedError
 from facefx.values import Color, Detections, Face, Faces, FaceSource, FieldOrder, FrameBatch, Patch
@@ -130,6 +131,43 @@ def test_faces_come_out_by_frame_and_track_whatever_the_order_they_went_in() -> 
     assert faces.frame.tolist() == [0, 1, 1]
     assert faces.track_id.tolist() == [9, 1, 2]
     assert faces.of_frame(1)[0] == rows[2][1]
+
+
+def three_faces(landmarks: NDArray[np.float32], topology: str) -> Faces:
+    rows = [(0, Face(7, track, (0, 0, 1, 1), 0.5, FaceSource.DETECTED)) for track in range(3)]
+    return Faces.from_rows(rows).with_landmarks(landmarks, topology)
+
+
+def test_a_face_without_a_mesh_has_no_landmarks_beside_one_that_has() -> None:
+    landmarks = np.full((3, 5, 3), 2.5, np.float32)
+    landmarks[1] = np.nan
+    faces = three_faces(landmarks, "five")
+    assert faces.has_landmarks.tolist() == [True, False, True]
+    assert [face.topology for face in faces.of_frame(0)] == ["five", "", "five"]
+    assert faces.row(1).landmarks is None
+    got = faces.row(2).landmarks
+    assert got is not None
+    assert np.array_equal(got, landmarks[2])
+    assert len(faces) == 3
+
+
+def test_faces_that_were_never_meshed_have_no_landmarks() -> None:
+    faces = Faces.from_rows([(0, Face(7, 1, (0, 0, 1, 1), 0.5, FaceSource.DETECTED))])
+    assert faces.has_landmarks.tolist() == [False]
+    assert faces.row(0).landmarks is None
+    assert faces.row(0).topology == ""
+    assert not len(Faces.from_rows([]).with_landmarks(np.zeros((0, 5, 3), np.float32), "five").has_landmarks)
+
+
+@pytest.mark.parametrize(("points", "topology"), [(5, ""), (0, "five")])
+def test_landmarks_whose_meaning_nobody_told_are_refused(points: int, topology: str) -> None:
+    with pytest.raises(ShapeError, match="landmarks and topology come together"):
+        three_faces(np.zeros((3, points, 3), np.float32), topology)
+
+
+def test_landmarks_for_another_number_of_faces_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"landmarks must be \(3, 'any', 3\)"):
+        three_faces(np.zeros((2, 5, 3), np.float32), "five")
 
 
 def test_detections_of_unequal_length_are_refused() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 import pytest
-from video_makers import BASE, add_to_sample_entry, box, data_packet, edit_mp4, make_video, still
+from video_makers import BASE, STEP, add_to_sample_entry, box, data_packet, edit_mp4, make_video, still
 
 from facefx.errors import SourceError, UnsupportedError
 from facefx.values import FieldOrder
@@ -101,6 +101,14 @@ def test_variable_rate_forgives_the_rounding_of_a_tick() -> None:
     assert not is_variable([0, 33, 67, 100])
     assert is_variable([0, 33, 68, 101])
     assert not is_variable([])
+
+
+def test_variable_rate_sees_through_reordered_pictures(tmp_path: Path) -> None:
+    late = [STEP * number + (STEP // 2 if number >= 150 else 0) for number in range(200)]
+    for name, times, variable in (("steady", None, False), ("uneven", late, True)):
+        path = make_video(tmp_path / f"{name}.mkv", count=200, options={"bf": "3"}, pts=times)
+        video = probe(path).video
+        assert (video.counted_by, video.variable_rate) == ("scan", variable)
 
 
 def test_chroma_siting_is_read_from_the_description(tmp_path: Path) -> None:
