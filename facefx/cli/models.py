@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +31,10 @@ _JSON = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")
 _NAMES = Annotated[list[str] | None, typer.Argument(help="Nets by name; all of them if none is given.")]
 
 
+# Wider than any line.
+_NO_WIDTH = 10_000
+
+
 @app.command("list")
 def list_nets(as_json: _JSON = False) -> None:
     """List every net of the catalog with its licence and where its file is.
@@ -51,7 +56,7 @@ def list_nets(as_json: _JSON = False) -> None:
         table.add_row(
             row["name"], row["task"], row["licence"], row["allowed_use"], f"{row['bytes']:,}", where
         )
-    Console(soft_wrap=True).print(table, highlight=False, markup=False)
+    _print(table)
 
 
 @app.command()
@@ -70,7 +75,7 @@ def show(name: Annotated[str, typer.Argument(help="The net.")], as_json: _JSON =
     table.add_column("", overflow="fold")
     for key, value in facts.items():
         table.add_row(key, "-" if value in ("", None) else str(value))
-    Console(soft_wrap=True).print(table, highlight=False, markup=False)
+    _print(table)
 
 
 @app.command()
@@ -131,6 +136,12 @@ def build(
         typer.echo(f"{built.card.name}  {built.card.licence}  {built.sha256}  {verdict}  {built.path}")
     if not all(built.as_catalog for built in results):
         raise ModelError("a net was built with another sha256 than the catalog names; see the lines above")
+
+
+def _print(table: Table) -> None:
+    """Print a table; a file or a pipe has no width, so that no path is cut for one."""
+    width = None if sys.stdout.isatty() else _NO_WIDTH
+    Console(soft_wrap=True, width=width).print(table, highlight=False, markup=False)
 
 
 def _cards(names: list[str] | None) -> list[ModelCard]:

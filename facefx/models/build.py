@@ -26,6 +26,8 @@ DOWNLOAD_TIMEOUT_S = 300
 _ORIGIN_SHA256 = {
     "blazeface-full": "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
     "blazeface-short": "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    "facemesh-468": "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    "facemesh-478": "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
 }
 
 
@@ -81,8 +83,11 @@ def convert_net(card: ModelCard, wheel: Path) -> bytes:
     Raises ModelError, WeightsMismatchError where the wheel holds another file than the pinned one.
     """
     from facefx.models.convert.blazeface import FULL, SHORT, convert_blazeface
+    from facefx.models.convert.facemesh import convert_facemesh
 
     data = _member(card, wheel)
+    if card.task == "face-landmarks":
+        return convert_facemesh(data, card.name)
     return convert_blazeface(data, FULL if card.name == "blazeface-full" else SHORT, card.name)
 
 
@@ -124,7 +129,7 @@ def _write(card: ModelCard, data: bytes, out: Path | None) -> Built:
 
 
 def _need_extras() -> None:
-    missing = [name for name in ("onnx", "tflite") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("flatbuffers", "onnx", "tflite") if importlib.util.find_spec(name) is None]
     if missing:
         raise ModelError(
             f"building nets needs the packages {' and '.join(missing)}, which are not installed; "

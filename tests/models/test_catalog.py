@@ -30,7 +30,7 @@ def write(path: Path, values: dict[str, str]) -> Path:
 
 def test_every_net_says_whose_it_is() -> None:
     catalog = load_catalog()
-    assert {"yunet-n", "blazeface-full", "blazeface-short"} <= set(catalog)
+    assert {"yunet-n", "blazeface-full", "blazeface-short", "facemesh-468", "facemesh-478"} <= set(catalog)
     for card in catalog.values():
         assert card.licence
         assert card.origin
@@ -47,6 +47,7 @@ def test_what_ships_is_what_the_catalog_names_and_nothing_else() -> None:
         assert hashlib.sha256(data).hexdigest() == card.sha256
         assert len(data) == card.bytes
         assert name in notice
+    assert sum(card.bytes for card in shipped.values()) < 5_500_000
 
 
 def test_the_fetched_net_is_the_one_of_the_test_weights(models_dir: Path) -> None:

@@ -22,7 +22,7 @@ from facefx.models.convert.tflite_reader import read
 from facefx.models.session import Session
 from facefx.models.store import DATA
 
-NETS = ["blazeface-full", "blazeface-short"]
+NETS = ["blazeface-full", "blazeface-short", "facemesh-468", "facemesh-478"]
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from weight_server import Serve, weight_server
 
 from facefx.errors import ConfigError, ModelError, WeightsMismatchError, WeightsMissingError
 from facefx.models import store
@@ -37,30 +36,10 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCard:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[bytes, int], str]]:
+def serve() -> Iterator[Serve]:
     """Serve bytes with a status from this machine; the address."""
-    servers: list[http.server.HTTPServer] = []
-
-    def start(body: bytes, status: int) -> str:
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}/some.onnx"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with weight_server() as start:
+        yield start
 
 
 def put(folder: Path, card: ModelCard, data: bytes = WEIGHTS) -> Path:
@@ -133,9 +112,7 @@ def test_a_dripping_server_does_not_hold_the_run(card: ModelCard, monkeypatch: p
         assert time.monotonic() - began < 2
 
 
-def test_fetched_weights_are_kept_and_not_fetched_again(
-    card: ModelCard, serve: Callable[[bytes, int], str]
-) -> None:
+def test_fetched_weights_are_kept_and_not_fetched_again(card: ModelCard, serve: Serve) -> None:
     path = find_weights(replace(card, source_url=serve(WEIGHTS, 200)))
     assert path == cache_folder() / "some.onnx"
     assert path.read_bytes() == WEIGHTS
@@ -144,17 +121,13 @@ def test_fetched_weights_are_kept_and_not_fetched_again(
 
 
 @pytest.mark.parametrize("body", [WEIGHTS[:-1], WEIGHTS + b"!", b"<html>login</html>", b""])
-def test_wrong_bytes_from_the_network_are_never_kept(
-    card: ModelCard, serve: Callable[[bytes, int], str], body: bytes
-) -> None:
+def test_wrong_bytes_from_the_network_are_never_kept(card: ModelCard, serve: Serve, body: bytes) -> None:
     with pytest.raises(WeightsMismatchError, match="nothing was kept"):
         find_weights(replace(card, source_url=serve(body, 200)))
     assert not cache_folder().exists()
 
 
-def test_a_refusing_server_is_told_with_its_status(
-    card: ModelCard, serve: Callable[[bytes, int], str]
-) -> None:
+def test_a_refusing_server_is_told_with_its_status(card: ModelCard, serve: Serve) -> None:
     with pytest.raises(WeightsMissingError, match="Not Found"):
         find_weights(replace(card, source_url=serve(b"", 404)))
 
@@ -165,14 +138,14 @@ def test_only_http_is_fetched(card: ModelCard, address: str) -> None:
         find_weights(replace(card, source_url=address))
 
 
-def test_fetching_can_be_off(card: ModelCard, serve: Callable[[bytes, int], str]) -> None:
+def test_fetching_can_be_off(card: ModelCard, serve: Serve) -> None:
     with pytest.raises(WeightsMissingError, match="fetching is off"):
         find_weights(replace(card, source_url=serve(WEIGHTS, 200)), fetch=False)
     assert locate(card) is None
 
 
 def test_an_unwritable_cache_is_named(
-    card: ModelCard, serve: Callable[[bytes, int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: ModelCard, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

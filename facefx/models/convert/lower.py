@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.errors import ModelError
+from facefx.models.convert import attention
 from facefx.models.convert.builder import Builder
 from facefx.models.convert.tflite_reader import Net, Operator
 
@@ -26,6 +27,8 @@ class _Lowering:
         self.values = values
         # Spatial zero padding is not done by itself: the convolution that follows takes it in.
         self.padded: dict[int, tuple[int, Pads]] = {}
+        # Transforms are kept in the form of attention.py, so only its operators may use them.
+        self.transforms: dict[int, str] = {}
 
     def name(self, tensor: int) -> str:
         """The ONNX value of a tensor; constants are made where they are first used."""
@@ -33,6 +36,8 @@ class _Lowering:
             raise ModelError(
                 f"tensor {self.net.names[tensor]!r} is padded and then not used by a convolution"
             )
+        if tensor in self.transforms:
+            raise ModelError(f"tensor {self.net.names[tensor]!r} is a transform, used as something else")
         if tensor not in self.values:
             if tensor not in self.net.constants:
                 raise ModelError(f"tensor {self.net.names[tensor]!r} is used before it is computed")
@@ -127,6 +132,34 @@ def _add(state: _Lowering, op: Operator) -> None:
     state.values[op.outputs[0]] = state.activate(value, op.options)
 
 
+def _multiply(state: _Lowering, op: Operator) -> None:
+    """Multiply by a constant: one number, or of a transform entry by entry."""
+    one, other = op.inputs
+    factor = state.net.constants.get(other)
+    if factor is not None and one in state.transforms:
+        kept = state.builder.weight(attention.kept_entries(factor))
+        state.transforms[op.outputs[0]] = state.builder.node("Mul", [state.transforms[one], kept])
+    elif factor is not None and factor.size == 1:
+        value = state.builder.node("Mul", [state.name(one), state.name(other)])
+        state.values[op.outputs[0]] = state.activate(value, op.options)
+    else:
+        raise ModelError("a product with anything but one constant number is not converted")
+
+
+def _prelu(state: _Lowering, op: Operator) -> None:
+    """PReLU as a·x + (1 - a)·relu(x): the runtime's own PRelu kernel leaves the blocked layout.
+
+    1 - a is left to the runtime to fold: in float16 it would be rounded.
+    """
+    alpha = state.net.constants[op.inputs[1]]
+    if alpha.shape[:-1] != (1,) * (alpha.ndim - 1):
+        raise ModelError(f"a PReLU whose slopes differ in space, {alpha.shape}, is not converted")
+    b, value = state.builder, state.name(op.inputs[0])
+    slope = b.weight(np.ascontiguousarray(alpha.reshape(-1, 1, 1)))
+    rest = b.node("Mul", [b.node("Relu", [value]), b.node("Sub", [b.constant(1), slope])])
+    state.values[op.outputs[0]] = b.node("Add", [b.node("Mul", [value, slope]), rest])
+
+
 def _relu(state: _Lowering, op: Operator) -> None:
     state.values[op.outputs[0]] = state.builder.node("Relu", [state.name(op.inputs[0])])
 
@@ -152,20 +185,28 @@ def _pad(state: _Lowering, op: Operator) -> None:
 
 
 def _to_nhwc(state: _Lowering, tensor: int) -> str:
-    value = state.name(tensor)
-    return (
-        state.builder.node("Transpose", [value], perm=[0, 2, 3, 1])
-        if len(state.net.shapes[tensor]) == 4
-        else value
-    )
+    value, shape = state.name(tensor), state.net.shapes[tensor]
+    flat = len(shape) != 4 or shape[1:3] == (1, 1)
+    return value if flat else state.builder.node("Transpose", [value], perm=[0, 2, 3, 1])
 
 
 def _reshape(state: _Lowering, op: Operator) -> None:
     shape = state.net.shapes[op.outputs[0]]
     if len(shape) == 4:
-        raise ModelError("a reshape to four dimensions is not converted")
+        if shape[1:3] != (1, 1):
+            raise ModelError("a reshape to four dimensions is not converted")
+        shape = (shape[0], shape[3], 1, 1)
     target = state.builder.constant([0, *shape[1:]], np.int64)  # 0: the batch as it comes
     state.values[op.outputs[0]] = state.builder.node("Reshape", [_to_nhwc(state, op.inputs[0]), target])
+
+
+def _whole_slice(state: _Lowering, op: Operator) -> None:
+    """A slice that takes everything, which is how one net names its output."""
+    begin, end, strides = (tuple(state.net.constants[tensor].tolist()) for tensor in op.inputs[1:])
+    shape = state.net.shapes[op.inputs[0]]
+    if (begin, end, strides) != ((0,) * len(shape), shape, (1,) * len(shape)):
+        raise ModelError("a slice that leaves something out is not converted")
+    state.values[op.outputs[0]] = state.name(op.inputs[0])
 
 
 def _concatenate(state: _Lowering, op: Operator) -> None:
@@ -195,15 +236,49 @@ def _depth_to_space(state: _Lowering, op: Operator) -> None:
     )
 
 
+def _region_transform(state: _Lowering, op: Operator) -> None:
+    mesh = state.name(op.inputs[0])
+    state.transforms[op.outputs[0]] = attention.region_transform(state.builder, mesh, op.options)
+
+
+def _transform(state: _Lowering, tensor: int) -> str:
+    if tensor not in state.transforms:
+        raise ModelError(f"tensor {state.net.names[tensor]!r} is used as a transform and is none")
+    return state.transforms[tensor]
+
+
+def _sample(state: _Lowering, op: Operator) -> None:
+    features, transform = op.inputs
+    _, height, width, _ = state.net.shapes[features]
+    state.values[op.outputs[0]] = attention.sample(
+        state.builder, state.name(features), (height, width), _transform(state, transform), op.options
+    )
+
+
+def _transform_points(state: _Lowering, op: Operator) -> None:
+    points, transform = op.inputs
+    if state.net.shapes[points][2] != 2:
+        raise ModelError("only points of two dimensions are transformed")
+    state.values[op.outputs[0]] = attention.transform_points(
+        state.builder, state.name(points), _transform(state, transform)
+    )
+
+
 _RULES: dict[str, Callable[[_Lowering, Operator], None]] = {
     "ADD": _add,
     "CONCATENATION": _concatenate,
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _convolution,
     "DEPTH_TO_SPACE": _depth_to_space,
+    "Landmarks2TransformMatrix.v2": _region_transform,
     "MAX_POOL_2D": _max_pool,
+    "MUL": _multiply,
     "PAD": _pad,
+    "PRELU": _prelu,
     "RELU": _relu,
     "RESHAPE": _reshape,
     "RESIZE_BILINEAR": _resize,
+    "STRIDED_SLICE": _whole_slice,
+    "TransformLandmarks.v2": _transform_points,
+    "TransformTensorBilinear.v2": _sample,
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tflite
+from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from facefx.errors import ModelError
@@ -36,7 +37,10 @@ _SPARSE_CSR = 1
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator: TFLite's name, tensor numbers, and its options in snake case."""
+    """One operator: its name, tensor numbers, and its options in snake case.
+
+    kind: TFLite's name, or for a custom operator its own name and version, as "TransformLandmarks.v2".
+    """
 
     kind: str
     inputs: tuple[int, ...]
@@ -140,13 +144,24 @@ def _operators(model: Any, graph: Any, constants: dict[int, Array]) -> list[Oper
         raw = graph.Operators(i)
         code = model.OperatorCodes(raw.OpcodeIndex())
         kind = _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        if kind == "CUSTOM":
+            kind = f"{code.CustomCode().decode()}.v{code.Version()}"
         inputs = tuple(raw.Inputs(k) for k in range(raw.InputsLength()))
         outputs = tuple(raw.Outputs(k) for k in range(raw.OutputsLength()))
         if kind in ("DEQUANTIZE", "DENSIFY") and inputs[0] in constants:
             constants[outputs[0]] = constants[inputs[0]]
             continue
-        found.append(Operator(kind, inputs, outputs, _options(kind, raw.BuiltinOptions())))
+        options = _custom_options(raw) or _options(kind, raw.BuiltinOptions())
+        found.append(Operator(kind, inputs, outputs, options))
     return found
+
+
+def _custom_options(raw: Any) -> dict[str, Any]:
+    """The options of a custom operator, a FlexBuffers map; empty where it has none."""
+    if not raw.CustomOptionsLength():
+        return {}
+    options = flexbuffers.Loads(raw.CustomOptionsAsNumpy().tobytes())
+    return dict(options) if isinstance(options, dict) else {}
 
 
 def _options(kind: str, table: Any) -> dict[str, Any]:
@@ -173,6 +188,7 @@ _READ_OPTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "CONV_2D": (tflite.Conv2DOptions, _CONV),
     "DEPTHWISE_CONV_2D": (tflite.DepthwiseConv2DOptions, _CONV),
     "ADD": (tflite.AddOptions, ("FusedActivationFunction",)),
+    "MUL": (tflite.MulOptions, ("FusedActivationFunction",)),
     "MAX_POOL_2D": (
         tflite.Pool2DOptions,
         ("Padding", "StrideH", "StrideW", "FilterHeight", "FilterWidth", "FusedActivationFunction"),
