@@ -1,0 +1,121 @@
+"""Edge-preserving smoothing of one plane: a fast self-guided filter, weighted by a mask.
+
+The filter models a plane as linear in itself within each window, q = a·I + b. Where the plane varies
+little, a is near 0 and b near the mean: it is smoothed. Where it varies much, at an edge, a is near 1
+and b near 0: it stays. a and b are smooth, so they are found on a small copy and grown; only the
+last line touches every pixel.
+
+Source: He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, eq. 5-8; He, Sun, "Fast Guided Filter",
+arXiv 1505.00996 (the small copy). Windows are Gaussian, so that their width can follow a face's size
+without steps, and weighted by the mask, so that what lies beside the skin does not bleed into it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Smoothing", "correct", "plan_smoothing", "shrink"]
+
+Plane = NDArray[Any]
+Small = NDArray[np.float32]
+
+# Keeps a window without weight from dividing by zero; a sample of full weight counts 1.
+_NO_WEIGHT = 1e-4
+# A Gaussian window is cut off here, in sigma.
+_REACH = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothing:
+    """What turns a plane I into its smoothed self, on the small grid: I − slope · I + offset.
+
+    Both are exactly 0 where the weight is.
+    """
+
+    slope: Small
+    offset: Small
+
+
+def shrink(plane: Plane, step_x: int, step_y: int, size: tuple[int, int]) -> Small:
+    """Return float32 means over rectangles of pixels; the last row and column are repeated to fill them.
+
+    size: (columns, rows) of the result, which together cover the plane.
+    """
+    right, down = size[0] * step_x - plane.shape[1], size[1] * step_y - plane.shape[0]
+    if right or down:
+        plane = cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE)
+    # To float before the means are taken: rounding halves upward would brighten the plane.
+    codes = plane.astype(np.float32)
+    return np.asarray(
+        codes if step_x == step_y == 1 else cv2.resize(codes, size, interpolation=cv2.INTER_AREA)
+    )
+
+
+def plan_smoothing(
+    small: Small, weight: Small, *, sigma: float, eps: float, detail: float, detail_sigma: float
+) -> Smoothing:
+    """Find what smooths a plane, from its small copy.
+
+    weight: 0..1, how much of the smoothing each sample gets, and how much it says about its
+    neighbours. sigma: of the window, in samples. eps: in codes squared, the variance at which a
+    window is smoothed by half. detail: 0..1, the part of the finest texture that stays.
+    detail_sigma: in samples, the blur that takes the finest texture away; the small copy has lost
+    about half a sample's worth already.
+    """
+    a, b = _coefficients(small, weight, sigma, eps)
+    slope, offset = weight * (1 - a), weight * b
+    if not detail:
+        return Smoothing(slope, offset)
+    # A part of the correction is made for the blurred plane and applied to the plane itself: it moves
+    # coarse texture and lets the fine ride on top.
+    coarse = _blurred(small, detail_sigma) if detail_sigma > 0 else small
+    return Smoothing(slope * np.float32(1 - detail), offset - np.float32(detail) * slope * coarse)
+
+
+def correct(
+    plane: Plane, smoothing: Smoothing, step_x: int, step_y: int, strength: float, legal: tuple[int, int]
+) -> None:
+    """Apply a smoothing to a plane, in place; samples without weight keep their codes bit for bit.
+
+    legal: lowest and highest code that it writes; a code that lies beyond may stay beyond.
+    """
+    height, width = plane.shape
+    rows, columns = smoothing.slope.shape
+    size, part = (columns * step_x, rows * step_y), np.float32(strength)
+    slope = cv2.resize(smoothing.slope * part, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    offset = cv2.resize(smoothing.offset * part, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    codes = plane.astype(np.float32)
+    change = cv2.subtract(offset, cv2.multiply(codes, slope, dst=slope), dst=offset)
+    new = cv2.add(codes, change, dtype=cv2.CV_8U if plane.dtype == np.uint8 else cv2.CV_16U)
+    if new.min() < legal[0] or new.max() > legal[1]:
+        cv2.min(new, cv2.max(plane, (legal[1],)), dst=new)
+        cv2.max(new, cv2.min(plane, (legal[0],)), dst=new)
+    plane[...] = new
+
+
+def _coefficients(small: Small, weight: Small, sigma: float, eps: float) -> tuple[Small, Small]:
+    """Return a and b of the filter, each averaged over the windows that a sample is in."""
+    # About the mean, so that a variance is not a small difference of large numbers.
+    centre = np.float32(float(np.vdot(small, weight)) / max(float(weight.sum()), _NO_WEIGHT))
+    level = small - centre
+    first = level * weight
+    sums = _blurred(cv2.merge((weight, first, first * level)), sigma)
+    total, first, second = cv2.split(sums)
+    share = 1 / (total + np.float32(_NO_WEIGHT))
+    mean = first * share
+    variance = np.maximum(second * share - mean * mean, 0)
+    a = variance / (variance + np.float32(eps))
+    # With the same weights again: a window in the hair says nothing about the skin beside it.
+    share_a, share_b = cv2.split(_blurred(cv2.merge((a * weight, (mean - a * mean) * weight)), sigma))
+    a, b = share_a * share, share_b * share
+    return a, b + centre * (1 - a)
+
+
+def _blurred(small: Small, sigma: float) -> Small:
+    side = 2 * max(1, round(_REACH * sigma)) + 1
+    return np.asarray(cv2.GaussianBlur(small, (side, side), sigma, borderType=cv2.BORDER_REPLICATE))

@@ -1,0 +1,77 @@
+"""Where a face's skin is: within its oval, away from its features, and of its colour."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefx.effects.masks import Grid, Mesh, Points, middle, soft_mask
+from facefx.values import Patch
+
+__all__ = ["skin_outline", "skin_weight"]
+
+Small = NDArray[np.float32]
+
+_FEATURES = ("left_eye", "right_eye", "left_brow", "right_brow", "lips_outer")
+# The oval of a mesh ends in the middle of the forehead; raised by so much of what it has above the brows,
+# it comes near the hairline. Hair and hats beneath it are told apart by colour.
+_FOREHEAD_FRAC = 0.6
+# Chroma codes (of 8 bits) from the face's mean: skin up to the first, not skin from the second on. Blush
+# and shade stay within 20 on our stills; black frames and hair lie beyond 30 on fair skin.
+_CHROMA_NEAR, _CHROMA_FAR = 20.0, 34.0
+# Luma as a part of the face's mean: not skin up to the first (nostrils, hair, frames), skin from the second.
+_DARK, _LIT = 0.3, 0.55
+
+
+def skin_outline(mesh: Mesh) -> Points:
+    """(n, 2) float32: the face's oval raised to the hairline, in pixels of the stored picture."""
+    oval = mesh.outline("face_oval")
+    brows = (middle(mesh.outline("left_brow")) + middle(mesh.outline("right_brow"))) / 2
+    up = brows - middle(mesh.outline("lips_outer"))
+    up /= max(math.hypot(*up.tolist()), 1.0)
+    above = np.maximum((oval - brows) @ up, 0) * np.float32(_FOREHEAD_FRAC)
+    return np.asarray(oval + above[:, None] * up, np.float32)
+
+
+def skin_weight(mesh: Mesh, outline: Points, patch: Patch, luma: Small, grid: Grid, sigma: float) -> Small:
+    """Return (height, width) float32 of a grid, 0..1: how much of each sample is skin.
+
+    It is exactly 0 outside the face and on eyes, brows and lips. outline: of the skin. luma: the patch's
+    luma on that grid, in codes. sigma: of the fades at the outlines, in luma pixels.
+    """
+    within = soft_mask([outline], grid, sigma, "inside")
+    features = soft_mask([mesh.outline(name) for name in _FEATURES], grid, sigma, "outside")
+    weight = cv2.multiply(within, cv2.bitwise_not(features), scale=1 / 255**2, dtype=cv2.CV_32F)
+    total = float(weight.sum())
+    if not total:
+        return np.asarray(weight)
+    black = patch.format.color.luma_range[0]
+    mean = max(float(np.vdot(luma, weight)) / total - black, 1.0)
+    lit = (luma - (black + _DARK * mean)) * np.float32(1 / ((_LIT - _DARK) * mean))
+    weight *= np.clip(lit, 0, 1, out=lit)
+    for gate in _chroma_gate(patch, weight, grid):
+        weight *= gate
+    return np.asarray(weight)
+
+
+def _chroma_gate(patch: Patch, weight: Small, grid: Grid) -> list[Small]:
+    """0..1: how near each sample's colour is to the mean of those that have weight; [] for gray."""
+    planes: list[NDArray[Any]] = []
+    for plane in patch.planes[1:]:
+        small = cv2.resize(plane.astype(np.float32), grid.size, interpolation=cv2.INTER_AREA)
+        planes += [small] if small.ndim == 2 else list(cv2.split(small))
+    total = float(weight.sum())
+    if not planes or not total:
+        return []
+    distance = np.zeros_like(weight)
+    for plane in planes:
+        plane -= np.float32(float(np.vdot(plane, weight)) / total)
+        distance += plane * plane
+    unit = 1 << (patch.format.color.depth - 8)
+    np.sqrt(distance, out=distance)
+    gate = (_CHROMA_FAR * unit - distance) * np.float32(1 / ((_CHROMA_FAR - _CHROMA_NEAR) * unit))
+    return [np.clip(gate, 0, 1, out=gate)]
