@@ -51,6 +51,9 @@ class RunConfig(_Settings):
         ("solid",), description="effects in `name:param=value` form, or {name: {param: value}}"
     )
     detector: str = Field("auto", description="auto, yunet, blazeface or blazeface-short")
+    landmarker: str = Field(
+        "auto", description="auto, facemesh-468 or facemesh-478; used where an effect needs landmarks"
+    )
     device: str = Field("cpu", description="cpu, cuda:N or auto")
     encode: EncodeConfig = EncodeConfig()
     policy: PolicyConfig = PolicyConfig()

@@ -39,7 +39,7 @@ def test_a_missed_goal_is_an_exit_code(
     monkeypatch.setattr(lib, "RESULTS", tmp_path)
     assert lib.finish(result(lib.Goal("g", got, limit, at_least, judged)), short=False) == code
     assert (tmp_path / "trial.json").exists()
-    assert ("MISSED" in (tmp_path / "trial.md").read_text(encoding="utf-8")) == (code == 1)
+    assert ("| MISSED |" in (tmp_path / "trial.md").read_text(encoding="utf-8")) == (code == 1)
 
 
 def test_a_short_trial_leaves_no_figures_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

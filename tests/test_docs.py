@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,13 @@ def links(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video of one's own, as the README assumes."""
+    """A folder with a video and photos of one's own, as the README assumes."""
     folder = tmp_path_factory.mktemp("readme")
     assert main(["demo", "--clip-only", "--folder", str(folder)]) == 0
+    portrait = resources.files("facefx").joinpath("assets", "portrait.jpg").read_bytes()
+    (folder / "photos").mkdir()
+    for photo in (folder / "photo.jpg", folder / "photos" / "one.jpg"):
+        photo.write_bytes(portrait)
     return folder
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,36 +13,34 @@ from typing import Any, Literal
 import facefx
 from facefx.config import RunConfig
 from facefx.effects.effect import EffectSpec
-from facefx.effects.registry import order_chain, parse_effect
-from facefx.faces.detector import DetectorSpec, choose_detector
+from facefx.effects.registry import effect_class, order_chain, parse_effect
+from facefx.errors import ConfigError, FacesError
+from facefx.faces.analysis import Analysis
+from facefx.faces.detector import choose_detector
+from facefx.faces.landmarker import choose_landmarker
 from facefx.faces.policy import FacePolicy
 from facefx.video.codecs import EncodeSettings, ResolvedEncode, resolve
 from facefx.video.info import MediaInfo
 
-__all__ = ["Plan", "encode_settings", "make_plan"]
+__all__ = ["Plan", "effect_specs", "encode_settings", "make_analysis", "make_plan", "needs_landmarks"]
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, kw_only=True)
+class Plan(Analysis):
     """What is to be done to one video. For one plan, every runner gives the same bytes.
 
-    encode has no "auto" left in it; detector names its nets by sha256. A worker that lacks what
-    the plan names fails; it never falls back.
+    encode has no "auto" left in it; detector and landmarker name their nets by sha256. A worker that
+    lacks what the plan names fails; it never falls back. analysed: empty, unless faces come from a
+    table of a longer part or of another version, which may differ from what a look now would give.
     """
 
     effects: tuple[EffectSpec, ...]
-    detector: DetectorSpec
-    policy: FacePolicy
     encode: ResolvedEncode
     audio: Literal["keep", "drop"]
     metadata: Literal["keep", "strip"]
     extra_video: Literal["refuse", "drop"]
-    on_damage: Literal["fail", "keep"]
-    from_s: float | None
-    to_s: float | None
-    device: str
     seed: str | None
-    version: str = facefx.__version__
+    analysed: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values; a secret seed is replaced by its hash."""
@@ -54,9 +53,14 @@ class Plan:
     def digest(self) -> str:
         """Hex sha256 of all that the result depends on; why a choice was made is not part of it."""
         plain = self.to_json()
-        for choice in (plain["detector"], plain["encode"]):
-            del choice["reason"]
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+        for choice in (plain["detector"], plain["encode"], plain["landmarker"]):
+            if choice is not None:
+                del choice["reason"]
+        # What a plan does without leaves no trace: seeds derive from this, and old ones must stay.
+        for absent in ("landmarker", "analysed"):
+            if not plain[absent]:
+                del plain[absent]
+        return hashlib.sha256(json.dumps(_plain_numbers(plain), sort_keys=True).encode()).hexdigest()
 
     @property
     def sink_settings(self) -> EncodeSettings:
@@ -76,6 +80,19 @@ class Plan:
     def seed_bytes(self) -> bytes:
         """What effects seed their noise from."""
         return self.seed.encode() if self.seed is not None else bytes.fromhex(self.digest)
+
+
+def _plain_numbers(value: Any) -> Any:
+    """The same value with every whole float as an int: 8 and 8.0 are one setting.
+
+    >>> _plain_numbers({"crf": 23.0, "parts": [0.5, 2.0]})
+    {'crf': 23, 'parts': [0.5, 2]}
+    """
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def encode_settings(config: RunConfig) -> EncodeSettings:
@@ -104,31 +121,119 @@ def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:
     return tuple(order_chain(specs))
 
 
+def needs_landmarks(effects: Sequence[EffectSpec]) -> bool:
+    """True if any effect of the chain asks for more than boxes."""
+    return any("landmarks" in effect_class(spec.name).needs for spec in effects)
+
+
+def make_analysis(config: RunConfig, *, landmarks: bool) -> Analysis:
+    """Fix how faces are found; landmarks: whether a landmarker is part of it.
+
+    Raises ConfigError, ModelError.
+    """
+    detector = choose_detector(config.detector, device=config.device)
+    return Analysis(
+        detector=detector,
+        policy=_policy(config, detector.name),
+        landmarker=choose_landmarker(config.landmarker, config.device) if landmarks else None,
+        on_damage=config.on_damage,
+        from_s=config.from_s,
+        to_s=config.to_s,
+        device=config.device,
+    )
+
+
+def make_plan(config: RunConfig, info: MediaInfo, output: Path, kept: Analysis | None = None) -> Plan:
+    """Fix every choice for one video: detector, landmarker, codec, chain.
+
+    output: its suffix chooses the container. kept: how faces were found that are not looked for again.
+
+    Raises EffectError, ConfigError, ModelError, UnsupportedError, FacesError.
+    """
+    effects = effect_specs(config)
+    landmarks = needs_landmarks(effects)
+    looking = make_analysis(config, landmarks=landmarks) if kept is None else _take(kept, config, landmarks)
+    chosen = {
+        **vars(looking),
+        "from_s": config.from_s,
+        "to_s": config.to_s,
+        "on_damage": config.on_damage,
+        "version": facefx.__version__,
+    }
+    return Plan(
+        **chosen,
+        effects=effects,
+        encode=resolve(encode_settings(config), info, output),
+        audio=config.audio,
+        metadata=config.metadata,
+        extra_video=config.extra_video,
+        seed=config.seed,
+        analysed=_otherwise(looking, config),
+    )
+
+
 def _policy(config: RunConfig, detector: str) -> FacePolicy:
     chosen = config.policy.model_dump(exclude_none=True)
     return FacePolicy.for_detector(detector, **chosen)
 
 
-def make_plan(config: RunConfig, info: MediaInfo, output: Path) -> Plan:
-    """Fix every choice for one video: detector, codec, chain.
-
-    output: its suffix chooses the container.
-
-    Raises EffectError, ConfigError, ModelError, UnsupportedError.
-    """
-    effects = effect_specs(config)
-    detector = choose_detector(config.detector, device=config.device)
-    return Plan(
-        effects=effects,
-        detector=detector,
-        policy=_policy(config, detector.name),
-        encode=resolve(encode_settings(config), info, output),
-        audio=config.audio,
-        metadata=config.metadata,
-        extra_video=config.extra_video,
-        on_damage=config.on_damage,
-        from_s=config.from_s,
-        to_s=config.to_s,
-        device=config.device,
-        seed=config.seed,
+def _take(kept: Analysis, config: RunConfig, landmarks: bool) -> Analysis:
+    """What of a kept analysis a plan uses; never less than the settings ask for."""
+    _check_range(kept, config)
+    _check_choices(kept, config, landmarks)
+    if landmarks and kept.landmarker is None:
+        needing = [spec.name for spec in effect_specs(config) if needs_landmarks([spec])]
+        raise FacesError(
+            f"the table of faces holds no landmarks, which {', '.join(needing)} needs; "
+            "make it again with: facefx analyze --landmarks"
+        )
+    landmarker = kept.landmarker if landmarks else None
+    return replace(
+        kept,
+        detector=replace(kept.detector, reason=_as_kept(kept.detector.reason)),
+        landmarker=landmarker and replace(landmarker, reason=_as_kept(landmarker.reason)),
     )
+
+
+def _as_kept(reason: str) -> str:
+    return f"not asked again, the faces were kept; then: {reason}"
+
+
+def _check_range(kept: Analysis, config: RunConfig) -> None:
+    """A frame that nobody looked at must not pass for one without faces."""
+    early = kept.from_s is not None and (config.from_s is None or config.from_s < kept.from_s)
+    late = kept.to_s is not None and (config.to_s is None or config.to_s > kept.to_s)
+    if early or late:
+        options = [
+            f"--{name} {value:g}"
+            for name, value in (("from", kept.from_s), ("to", kept.to_s))
+            if value is not None
+        ]
+        raise FacesError(
+            f"the table of faces covers a part of the video only: render that part with {' '.join(options)}, "
+            "or analyze the whole video"
+        )
+
+
+def _check_choices(kept: Analysis, config: RunConfig, landmarks: bool) -> None:
+    """Refuse settings, where they are given, that the kept analysis was not made with."""
+    given = config.model_fields_set
+    pairs = {
+        "detector": (config.detector, kept.detector.name),
+        "device": (config.device, kept.device),
+    }
+    if landmarks and kept.landmarker is not None:
+        pairs["landmarker"] = (config.landmarker, kept.landmarker.name)
+    for name, (wanted, had) in pairs.items():
+        if name in given and wanted not in ("auto", had):
+            raise ConfigError(f"{name} {wanted!r} is asked for, but the faces were found with {had!r}")
+    if "policy" in given and _policy(config, kept.detector.name) != kept.policy:
+        raise ConfigError("the face policy asked for is not the one that the faces were found with")
+
+
+def _otherwise(found: Analysis, config: RunConfig) -> str:
+    """Say how faces were found, where a look now could come to others."""
+    whole = (found.from_s, found.to_s) == (config.from_s, config.to_s)
+    if whole and found.version == facefx.__version__:
+        return ""
+    return f"from {found.from_s} to {found.to_s} s by facefx {found.version}"

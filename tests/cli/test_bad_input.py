@@ -90,8 +90,10 @@ def test_a_missing_input_is_named(shell: Shell, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_as_input_is_named(shell: Shell) -> None:
-    clear(*shell("run", "{tmp}", "{tmp}/out.mp4"), 3, "folder")
+def test_a_folder_where_a_video_is_wanted_is_named(shell: Shell) -> None:
+    """`run` takes a folder for one of photos, whose results must not land among them."""
+    clear(*shell("probe", "{tmp}"), 3, "folder")
+    clear(*shell("run", "{tmp}", "{tmp}/out.mp4"), 2, "folder of the input")
 
 
 @pytest.fixture
