@@ -133,7 +133,7 @@ class Goal:
 
     def row(self) -> list[str]:
         """Cells of the goal table."""
-        verdict = ("met" if self.met else "MISSED") if self.judged else "not judged (short)"
+        verdict = ("met" if self.met else "MISSED") + ("" if self.judged else ", not judged")
         return [self.what, f"{'≥' if self.at_least else '≤'} {self.limit:g}", f"{self.got:.3f}", verdict]
 
 
