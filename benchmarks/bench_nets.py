@@ -9,7 +9,6 @@ every net anew for every picture and takes the median of its calls; rounds alter
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lib import ROOT, Goal, Result, Spread, finish, media_file, parser, run_child, say, scratch
+from benchmarks.mediapipe_env import add_option, interpreter
 from facefx.models.build import REQUIREMENT
 
 # How many times as long MediaPipe has to take, at least. A tile may cost a tenth more than there: our
@@ -40,11 +40,11 @@ def main() -> int:
     """Measure, judge, write."""
     reader = parser(__doc__)
     reader.add_argument("--rounds", type=int, default=9, help="pairs of runs (default 9)")
-    reader.add_argument("--mediapipe", type=Path, help=f"an interpreter that has {REQUIREMENT} already")
+    add_option(reader)
     asked = reader.parse_args()
     short, rounds, calls = asked.short, 2 if asked.short else asked.rounds, 5 if asked.short else 40
     with scratch() as folder:
-        python = asked.mediapipe or _install(folder / "mediapipe")
+        python = interpreter(asked.mediapipe, folder)
         pictures = folder / "pictures.npz"
         np.savez(pictures, **{name: _square(name) for name in STILLS})  # type: ignore[arg-type]
         sides = {
@@ -61,16 +61,6 @@ def main() -> int:
             say(f"  round {i + 1}/{rounds}")
     _check_agreement(took["mediapipe"][0], took["facefx"][0])
     return finish(_result(took, calls, short), short=short)
-
-
-def _install(venv: Path) -> Path:
-    """Make an environment with MediaPipe and return its interpreter."""
-    say(f"installing {REQUIREMENT} …")
-    python = venv / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
-    subprocess.run([*pip, REQUIREMENT], check=True)
-    return python
 
 
 def _square(name: str) -> NDArray[np.uint8]:

@@ -7,11 +7,9 @@ on both sides. The ratio is frames per CPU-second, each pair of runs side by sid
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
 from benchmarks.clips import loop, take
 from benchmarks.lib import (
@@ -25,8 +23,9 @@ from benchmarks.lib import (
     media_file,
     parser,
     per_frame,
-    run_child,
     scratch,
+    stage_table,
+    told,
 )
 
 PRESET, CRF = "veryfast", "23"
@@ -48,7 +47,9 @@ def main() -> int:
         ready = alternate(_pair(first, folder, "first"), starts)
         runs = alternate(_pair(clip, folder, "clip"), rounds)
         # A report costs a reading of both files for their sha256, so it is asked for apart.
-        report, begun = _reported(clip, folder), _reported(first, folder)
+        report, begun = (
+            told(_ours(each, folder / "told.mp4"), folder / "told.json") for each in (clip, first)
+        )
     ours, bare = _costs(runs["facefx"], ready["facefx"], frames), _costs(runs["bare"], ready["bare"], frames)
     ratio = Spread.of([b / f for f, b in zip(ours, bare, strict=True)])
     judged = not short
@@ -80,25 +81,19 @@ def main() -> int:
                     ["ratio", ratio.text()],
                 ],
             ),
-            _stage_table(report),
+            stage_table(report),
         ],
     )
     return finish(result, short=short)
 
 
 def _pair(clip: Path, folder: Path, name: str) -> dict[str, list[str]]:
-    run = facefx("run", clip, folder / f"{name}-ours.mp4", "--effect", "solid", *ENCODE, "--threads", "1")
     bare = [sys.executable, "-m", "benchmarks.bare", str(clip), str(folder / f"{name}-bare.mp4"), PRESET, CRF]
-    return {"facefx": run, "bare": bare}
+    return {"facefx": _ours(clip, folder / f"{name}-ours.mp4"), "bare": bare}
 
 
-def _reported(clip: Path, folder: Path) -> dict[str, Any]:
-    """What a run says of itself."""
-    told = folder / "told.json"
-    out = folder / "told.mp4"
-    run_child(facefx("run", clip, out, "--effect", "solid", *ENCODE, "--threads", "1", "--report", told))
-    loaded: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
-    return loaded
+def _ours(clip: Path, target: Path) -> list[str]:
+    return facefx("run", clip, target, "--effect", "solid", *ENCODE, "--threads", "1")
 
 
 def _costs(runs: list[Sample], ready: list[Sample], frames: int) -> list[float]:
@@ -116,27 +111,6 @@ def _ms(seconds: list[float]) -> list[float]:
 
 def _plain(spread: Spread) -> dict[str, float]:
     return {"median": spread.median, "low": spread.low, "high": spread.high, "n": spread.n}
-
-
-def _stage_table(report: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
-    """Where the time of the last run went, by its own ledger."""
-    frames, wall_s = report["frames"], report["wall_s"]
-    rows = [
-        [
-            str(row["stage"]),
-            f"{1000 * row['busy_s'] / frames:.3f}",
-            f"{1000 * row['wait_s'] / frames:.3f}",
-            f"{100 * row['busy_s'] / wall_s:.1f} %",
-            str(row["calls"]),
-        ]
-        for row in report["stages"]
-    ]
-    rest = wall_s - sum(row["busy_s"] + row["wait_s"] for row in report["stages"])
-    rows.append(
-        ["(outside every stage)", f"{1000 * rest / frames:.3f}", "", f"{100 * rest / wall_s:.1f} %", ""]
-    )
-    header = ["stage", "working, ms a frame", "waiting, ms a frame", "of the wall time", "calls"]
-    return "Where the time goes, by stage (last run)", header, rows
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ __all__ = [
     "run_child",
     "say",
     "scratch",
+    "stage_table",
+    "told",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -269,3 +271,31 @@ def scratch() -> Iterator[Path]:
 def facefx(*arguments: str | Path) -> list[str]:
     """The command line of facefx in this interpreter's environment."""
     return [sys.executable, "-m", "facefx", *map(str, arguments)]
+
+
+def told(run: Sequence[str], report: Path) -> dict[str, Any]:
+    """What a run says of itself: a report costs a reading of both files, so it is asked for apart."""
+    run_child([*run, "--report", str(report)])
+    loaded: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return loaded
+
+
+def stage_table(report: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    """Where the time of the last run went, by its own ledger."""
+    frames, wall_s = report["frames"], report["wall_s"]
+    rows = [
+        [
+            str(row["stage"]),
+            f"{1000 * row['busy_s'] / frames:.3f}",
+            f"{1000 * row['wait_s'] / frames:.3f}",
+            f"{100 * row['busy_s'] / wall_s:.1f} %",
+            str(row["calls"]),
+        ]
+        for row in report["stages"]
+    ]
+    rest = wall_s - sum(row["busy_s"] + row["wait_s"] for row in report["stages"])
+    rows.append(
+        ["(outside every stage)", f"{1000 * rest / frames:.3f}", "", f"{100 * rest / wall_s:.1f} %", ""]
+    )
+    header = ["stage", "working, ms a frame", "waiting, ms a frame", "of the wall time", "calls"]
+    return "Where the time goes, by stage (last run)", header, rows

@@ -186,7 +186,14 @@ def test_a_signal_leaves_nothing_behind(
     media: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     command = [sys.executable, "-m", "facefx", "run", str(media / "formats" / "bench_720p.mp4"), "out.mp4"]
-    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # A shell has what it starts in the background ignore Ctrl-C; these tests may stand there.
+    child = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     # The temporary file is the sign that work has begun.
     while child.poll() is None and not list(tmp_path.iterdir()):
         os.sched_yield()
