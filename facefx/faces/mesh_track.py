@@ -42,15 +42,6 @@ _SEARCH_S = 0.25
 # share of its side: on stills each look halves the distance to where it comes to rest, from 1.1 % of the
 # face's size to 0.2 % after two.
 _SETTLED, _SETTLING = 0.01, 4
-# A net is nearly as sure of a head that hangs down and draws an upright mesh on it: on stills it gives
-# 1 - 1e-6 at most to those, and more than that to 19 in 20 upright ones.
-_UPRIGHT = 1 - 1e-6
-_TURNS = (0.0, math.pi / 2, -math.pi / 2, math.pi)
-# How often all turns are tried while nothing is seen.
-_SEARCH_S = 0.25
-# How often a mesh found at a box is looked at again from where it lies: on stills each look halves the
-# distance to where it comes to rest, from 1.1 % of the face's size to 0.2 % after two.
-_SETTLING = 2
 
 
 class Restart(StrEnum):
