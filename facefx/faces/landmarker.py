@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from types import MappingProxyType
 
 import numpy as np
@@ -12,12 +15,13 @@ from numpy.typing import NDArray
 from facefx.errors import ConfigError, ShapeError, WeightsMismatchError
 from facefx.faces.crop import Cropper
 from facefx.faces.mesh import FaceMesh, MeshNet
-from facefx.faces.mesh_track import MeshStats, MeshTracks
-from facefx.faces.policy import Clock
+from facefx.faces.mesh_leap import LEAP_S, look_window
+from facefx.faces.mesh_track import FaceFrame, MeshStats, MeshTracks, Points
+from facefx.faces.policy import Clock, Grid
 from facefx.faces.topology import Topology, topology
 from facefx.models.catalog import LicencePolicy, check_licence, get_card
 from facefx.models.store import find_weights, load_session
-from facefx.values import Faces, FrameBatch, Planes, StreamFormat
+from facefx.values import Faces, FrameBatch, StreamFormat
 
 __all__ = [
     "SMOOTHING",
@@ -43,7 +47,8 @@ class LandmarkerSpec:
     """The landmarker that a plan fixes: plain values, so that a worker elsewhere makes the same one.
 
     name, net: as in the catalog. sha256: of the net's file. smoothing: (min_cutoff in Hz, beta) of
-    the One-Euro filter, or None for landmarks as the net gives them. reason: why this one was chosen.
+    the One-Euro filter, or None for landmarks as the net gives them. leap_s: longest time between two
+    looks at a face that moves evenly; 0 looks at every frame. reason: why this one was chosen.
     """
 
     name: str
@@ -52,6 +57,7 @@ class LandmarkerSpec:
     topology: str
     device: str = "cpu"
     smoothing: tuple[float, float] | None = SMOOTHING
+    leap_s: float = LEAP_S
     reason: str = ""
 
 
@@ -85,28 +91,64 @@ def choose_landmarker(
     return spec
 
 
+@dataclass(slots=True)
+class _Pending:
+    """A batch whose landmarks are being found: open counts its frames that wait for the next key frame."""
+
+    batch: FrameBatch
+    faces: Faces
+    landmarks: NDArray[np.float32]
+    open: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A frame behind the last key frame, and the rows of its faces."""
+
+    frame: FaceFrame
+    rows: list[int]
+    pending: _Pending
+
+
 class FaceLandmarker:
     """Gives the faces of one stream their landmarks, batch after batch in presentation order.
 
-    A face is followed by its track_id: the net looks where its landmarks were in the frame before.
-    The first time, after a loss, and where landmarks and box disagree it looks at the box instead.
-    Results do not depend on how frames are batched; a worker that begins two seconds early comes to
-    the same landmarks within a few hundredths of a pixel. Remembered are the faces of the last half
+    A face is followed by its track_id: the net looks where its landmarks were before. The first time,
+    after a loss, and where landmarks and box disagree it looks at the box instead. `push` and `flush`
+    look ahead, so that a face that moves evenly is not looked at in every frame; `process` answers at
+    once. Results do not depend on how frames are batched; a worker that begins two seconds early comes
+    to the same landmarks within a few hundredths of a pixel. Remembered are the faces of the last half
     second. One thread at a time.
 
-    net: another net than the spec's, which is then not loaded.
+    net: another net than the spec's, which is then not loaded. anchor_pts: pts of the video's first
+    frame, where the grid of key frames starts; otherwise that of the first frame that comes.
+    frame_period: seconds from frame to frame, where the rate is constant and known.
 
     Raises WeightsMismatchError where this installation's catalog names another file than the spec;
     ConfigError, ModelError.
     """
 
-    def __init__(self, spec: LandmarkerSpec, format: StreamFormat, *, net: MeshNet | None = None) -> None:
+    def __init__(
+        self,
+        spec: LandmarkerSpec,
+        format: StreamFormat,
+        *,
+        net: MeshNet | None = None,
+        anchor_pts: int | None = None,
+        frame_period: Fraction | None = None,
+    ) -> None:
         self.spec = spec
         self._topology = topology(spec.topology)
         self._net = net or _load(spec, self._topology)
         cropper = Cropper(format, self._net.size)
         self._placement = cropper.placement
-        self._tracks = MeshTracks(self._net, cropper, Clock(format.time_base), spec.smoothing)
+        clock = Clock(format.time_base)
+        self._tracks = MeshTracks(self._net, cropper, clock, spec.smoothing)
+        self._grid = Grid(spec.leap_s, clock, frame_period) if spec.leap_s else None
+        self._anchor = anchor_pts
+        self._cell: int | None = None
+        self._waiting: list[_Waiting] = []
+        self._pending: deque[_Pending] = deque()
 
     @property
     def stats(self) -> MeshStats:
@@ -114,42 +156,110 @@ class FaceLandmarker:
         return self._tracks.stats
 
     def process(self, batch: FrameBatch, faces: Faces) -> Faces:
-        """Return the same rows with landmarks, NaN where the net sees no face.
+        """Return the same rows with landmarks, NaN where the net sees no face; every frame is looked at.
 
-        batch: the frames that the rows of `faces` point to; a track_id comes once a frame.
+        batch: the frames that the rows of `faces` point to; a track_id comes once a frame. Not to be
+        mixed with `push`.
 
         Raises ShapeError if the rows do not fit the batch, ModelError if the net fails.
         """
+        pending = self._admit(batch, faces)
+        for waiting in self._frames(pending):
+            self._tracks.advance(waiting.frame.pts)
+            self._write(waiting, self._tracks.look(waiting.frame))
+        return self._faces_of(pending)
+
+    def push(self, batch: FrameBatch, faces: Faces) -> list[tuple[FrameBatch, Faces]]:
+        """Take the next frames with their faces; return the batches whose landmarks are final, in order.
+
+        Frames are kept by reference for twice the spec's leap_s and one batch, no longer.
+
+        Raises what `process` raises.
+        """
+        pending = self._admit(batch, faces)
+        self._pending.append(pending)
+        for waiting in self._frames(pending):
+            self._take(waiting)
+        return self._finished()
+
+    def flush(self) -> list[tuple[FrameBatch, Faces]]:
+        """Nothing more comes: look at what still waits, and return all that is left.
+
+        Raises ModelError if the net fails.
+        """
+        self._settle()
+        self._cell = None
+        return self._finished()
+
+    def close(self) -> None:
+        """Let go of the net, of every face and of every frame; safe to call twice."""
+        self._net.close()
+        self._tracks.clear()
+        self._waiting.clear()
+        self._pending.clear()
+
+    def _admit(self, batch: FrameBatch, faces: Faces) -> _Pending:
         if len(faces) and not 0 <= int(faces.frame.min()) <= int(faces.frame.max()) < len(batch):
             raise ShapeError(
                 f"faces must point to the {len(batch)} frames of their batch, got {faces.frame.tolist()}"
             )
         landmarks = np.full((len(faces), self._topology.points, 3), np.nan, np.float32)
+        return _Pending(batch, faces, landmarks, len(batch))
+
+    def _frames(self, pending: _Pending) -> Iterator[_Waiting]:
+        """The batch's frames, each with the rows and boxes of its faces.
+
+        Raises ShapeError where a track comes twice in a frame.
+        """
+        batch, faces = pending.batch, pending.faces
         for position, pts in enumerate(batch.pts.tolist()):
-            self._tracks.advance(pts)
             rows = np.flatnonzero(faces.frame == position).tolist()
-            if rows:
-                self._fill(landmarks, rows, batch.view(position), pts, faces)
-        return faces.with_landmarks(landmarks, self._topology.name)
+            ids = faces.track_id[rows].tolist()
+            if len(set(ids)) < len(ids):
+                raise ShapeError(f"a track comes once a frame, got track_id {ids} at pts {pts}")
+            boxes = [self._placement.box_to_upright(box) for box in faces.xyxy[rows].tolist()]
+            planes = batch.view(position) if rows else ()
+            yield _Waiting(FaceFrame(pts, planes, dict(zip(ids, boxes, strict=True))), rows, pending)
 
-    def close(self) -> None:
-        """Let go of the net and of every face; safe to call twice."""
-        self._net.close()
-        self._tracks.clear()
+    def _take(self, waiting: _Waiting) -> None:
+        """Let a frame wait for the next key frame, or settle all that do where it is one."""
+        pts = waiting.frame.pts
+        if self._waiting and pts <= self._waiting[-1].frame.pts:
+            self._settle()
+        if self._anchor is None:
+            self._anchor = pts
+        cell = None if self._grid is None else self._grid.cell(pts - self._anchor)
+        self._waiting.append(waiting)
+        if cell is None or cell != self._cell:
+            self._settle()
+        self._cell = cell
 
-    def _fill(
-        self, landmarks: NDArray[np.float32], rows: list[int], planes: Planes, pts: int, faces: Faces
-    ) -> None:
-        """Write the landmarks of one frame's rows."""
-        ids = faces.track_id[rows].tolist()
-        if len(set(ids)) < len(ids):
-            raise ShapeError(f"a track comes once a frame, got track_id {ids} at pts {pts}")
-        boxes = [self._placement.box_to_upright(box) for box in faces.xyxy[rows].tolist()]
-        found = self._tracks.look(planes, pts, list(zip(ids, boxes, strict=True)))
-        for row, points in zip(rows, found, strict=True):
+    def _settle(self) -> None:
+        """Look at the frames that wait, up to the last of them."""
+        if not self._waiting:
+            return
+        found = look_window(self._tracks, [waiting.frame for waiting in self._waiting])
+        for waiting, points in zip(self._waiting, found, strict=True):
+            self._write(waiting, points)
+        self._waiting.clear()
+
+    def _write(self, waiting: _Waiting, found: list[Points | None]) -> None:
+        """Keep the landmarks of one frame's rows, in the stored picture."""
+        for row, points in zip(waiting.rows, found, strict=True):
             if points is not None:
                 stored = self._placement.points_to_stored(points) * _STEP
-                landmarks[row] = np.rint(stored, out=stored) * (1 / _STEP)
+                waiting.pending.landmarks[row] = np.rint(stored, out=stored) * (1 / _STEP)
+        waiting.pending.open -= 1
+
+    def _finished(self) -> list[tuple[FrameBatch, Faces]]:
+        done = []
+        while self._pending and not self._pending[0].open:
+            pending = self._pending.popleft()
+            done.append((pending.batch, self._faces_of(pending)))
+        return done
+
+    def _faces_of(self, pending: _Pending) -> Faces:
+        return pending.faces.with_landmarks(pending.landmarks, self._topology.name)
 
 
 def _load(spec: LandmarkerSpec, kind: Topology) -> FaceMesh:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -19,7 +19,7 @@ from facefx.faces.policy import Clock
 from facefx.faces.roi import Roi, bounds
 from facefx.values import Planes
 
-__all__ = ["Box", "MeshStats", "MeshTracks", "Missing", "Restart"]
+__all__ = ["SAME_FACE", "Box", "FaceFrame", "MeshStats", "MeshTracks", "Missing", "Restart", "Sight"]
 
 Box = tuple[float, float, float, float]
 Points = NDArray[np.float64]
@@ -27,7 +27,7 @@ Points = NDArray[np.float64]
 # Source: mediapipe/modules/face_landmark/face_landmark_cpu.pbtxt, min_score_thresh.
 PRESENT = 0.5
 # Landmarks that share less than this with their face's box belong to somebody else, or to nobody.
-_SAME_FACE = 0.3
+SAME_FACE = 0.3
 # Two meshes that share more than this are one face twice.
 _ONE_FACE = 0.6
 # A face not met for longer is met anew.
@@ -62,10 +62,14 @@ class Missing(StrEnum):
 
 @dataclass(slots=True)
 class MeshStats:
-    """Counts over all frames so far. starts: faces met for the first time, or after half a second."""
+    """Counts over all frames so far. starts: faces met for the first time, or after half a second.
+
+    between: of those that are meshed, how many were taken from a line between two looks.
+    """
 
     faces: int = 0
     meshed: int = 0
+    between: int = 0
     starts: int = 0
     net_runs: int = 0
     restarts: Counter[Restart] = field(default_factory=Counter)
@@ -76,6 +80,7 @@ class MeshStats:
         return {
             "faces": self.faces,
             "meshed": self.meshed,
+            "between": self.between,
             "starts": self.starts,
             "net_runs": self.net_runs,
             "restarts": {reason.value: self.restarts[reason] for reason in Restart},
@@ -83,24 +88,17 @@ class MeshStats:
         }
 
 
-@dataclass(slots=True)
-class _Track:
-    """What is remembered of one face: where to look next, what smooths it, and when that was fed.
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceFrame:
+    """One frame and the boxes of its faces by track_id, in pixels of the upright picture."""
 
-    met: pts of the last frame that has the face. roll: how the head was turned when it was last seen.
-    searched: the cell of pts in which every turn was tried last.
-    """
-
-    met: int
-    roi: Roi | None = None
-    roll: float | None = None
-    filter: OneEuro | None = None
-    fed: int = 0
-    searched: int | None = None
+    pts: int
+    planes: Planes
+    boxes: Mapping[int, Box]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sight:
+class Sight:
     """A mesh in the upright picture. roi: where to look next. fit: how much its box and the face's share."""
 
     points: Points
@@ -109,10 +107,33 @@ class _Sight:
     fit: float
     score: float
 
+    @staticmethod
+    def of(points: Points, box: Box, score: float) -> Sight:
+        """What landmarks say of where the face is. box: the face's, by its detector."""
+        own = bounds(points)
+        return Sight(points, Roi.of_landmarks(points, own), own, overlap(own, box), score)
+
     @property
     def size(self) -> float:
         """The longer side of its box, in pixels; at least one."""
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1.0)
+
+
+@dataclass(slots=True)
+class _Track:
+    """What is remembered of one face: where to look next, what smooths it, and when that was fed.
+
+    met: pts of the last frame that has the face. sight: its mesh there, not smoothed. roll: how the head
+    was turned when it was last seen. searched: the cell of pts in which every turn was tried last.
+    """
+
+    met: int
+    sight: Sight | None = None
+    roi: Roi | None = None
+    roll: float | None = None
+    filter: OneEuro | None = None
+    fed: int = 0
+    searched: int | None = None
 
 
 class MeshTracks:
@@ -150,65 +171,73 @@ class MeshTracks:
         for track_id in [key for key, track in self._tracks.items() if pts - track.met > self._gap]:
             del self._tracks[track_id]
 
-    def look(self, planes: Planes, pts: int, faces: Sequence[tuple[int, Box]]) -> list[Points | None]:
-        """The landmarks of the (track_id, box) faces of one frame, which was announced by `advance`.
+    def last(self, track_id: int) -> tuple[int, Sight] | None:
+        """The pts and the mesh of a face in the last frame that has it; None where that had no mesh."""
+        track = self._tracks.get(track_id)
+        return None if track is None or track.sight is None else (track.met, track.sight)
+
+    def look(self, frame: FaceFrame, known: Mapping[int, Sight] | None = None) -> list[Points | None]:
+        """The landmarks of one frame's faces, in the order of its boxes; `advance` announced the frame.
+
+        known: meshes by track_id that need no look.
 
         Raises ModelError if the net fails.
         """
-        self.stats.faces += len(faces)
-        sights: list[_Sight | None] = []
-        for track_id, box in faces:
+        known = known or {}
+        self.stats.faces += len(frame.boxes)
+        sights: list[Sight | None] = []
+        for track_id, box in frame.boxes.items():
             if track_id not in self._tracks:
                 self.stats.starts += 1
-                self._tracks[track_id] = _Track(pts)
+                self._tracks[track_id] = _Track(frame.pts)
             track = self._tracks[track_id]
-            track.met = pts
-            sights.append(self._find(planes, track, box))
+            track.met = frame.pts
+            sights.append(known.get(track_id) or self._find(frame.planes, track, box))
         for i in _doubles(sights):
             self.stats.missing[Missing.DOUBLE] += 1
             sights[i] = None
         return [
-            self._conclude(self._tracks[track_id], pts, sight)
-            for (track_id, _), sight in zip(faces, sights, strict=True)
+            self._conclude(self._tracks[track_id], frame.pts, sight)
+            for track_id, sight in zip(frame.boxes, sights, strict=True)
         ]
 
-    def _find(self, planes: Planes, track: _Track, box: Box) -> _Sight | None:
+    def _find(self, planes: Planes, track: _Track, box: Box) -> Sight | None:
         """One face: where it was, else at its box."""
         if not (box[2] - box[0] >= 1 and box[3] - box[1] >= 1):
             self.stats.missing[Missing.NO_BOX] += 1
             return None
         if track.roi is not None:
-            sight = self._see(planes, track.roi, box)
-            if sight is not None and sight.fit >= _SAME_FACE:
+            sight = self.see(planes, track.roi, box)
+            if sight is not None and sight.fit >= SAME_FACE:
                 return sight
             self.stats.restarts[Restart.LOST if sight is None else Restart.DRIFTED] += 1
             track.filter = None
         return self._start(planes, track, box)
 
-    def _start(self, planes: Planes, track: _Track, box: Box) -> _Sight | None:
+    def _start(self, planes: Planes, track: _Track, box: Box) -> Sight | None:
         """Look at the box, then again where the mesh says that the face is."""
         sight = self._at_box(planes, track, box)
         for _ in range(_SETTLING):
             if sight is None:
                 break
-            before, sight = sight.roi, self._see(planes, sight.roi, box)
+            before, sight = sight.roi, self.see(planes, sight.roi, box)
             if sight is not None and before.is_near(sight.roi, _SETTLED):
                 break
         if sight is None:
             self.stats.missing[Missing.NO_FACE] += 1
-        elif sight.fit < _SAME_FACE:
+        elif sight.fit < SAME_FACE:
             self.stats.missing[Missing.ELSEWHERE] += 1
             sight = None
         return sight
 
-    def _at_box(self, planes: Planes, track: _Track, box: Box) -> _Sight | None:
+    def _at_box(self, planes: Planes, track: _Track, box: Box) -> Sight | None:
         """Look at a box, which does not say how the head is turned.
 
         As it was turned last, or else upright. Where that is not enough every turn is tried, and the
         surest wins; in a face that is seen no better, once in a cell of pts, so that every worker
         tries in the same frames.
         """
-        sight = self._see(planes, Roi.around(box, track.roll or 0.0), box)
+        sight = self.see(planes, Roi.around(box, track.roll or 0.0), box)
         if sight is not None and (track.roll is not None or sight.score >= _UPRIGHT):
             return sight
         cell = track.met // self._search
@@ -216,21 +245,23 @@ class MeshTracks:
             return None
         track.searched = cell
         turns = _TURNS[1:] if track.roll is None else _TURNS
-        sights = [sight, *(self._see(planes, Roi.around(box, turn), box) for turn in turns)]
+        sights = [sight, *(self.see(planes, Roi.around(box, turn), box) for turn in turns)]
         return max((s for s in sights if s is not None), key=lambda s: s.score, default=None)
 
-    def _see(self, planes: Planes, roi: Roi, box: Box) -> _Sight | None:
-        """Run the net once; None where it says that there is no face."""
+    def see(self, planes: Planes, roi: Roi, box: Box) -> Sight | None:
+        """Run the net once; None where it says that there is no face.
+
+        Raises ModelError if the net fails.
+        """
         landmarks, scores = self._net.look([self._cropper.crop(planes, roi)])
         self.stats.net_runs += 1
         if not scores[0] >= PRESENT:
             return None
-        points = roi.to_picture(landmarks[0], self._net.size)
-        own = bounds(points)
-        return _Sight(points, Roi.of_landmarks(points, own), own, overlap(own, box), float(scores[0]))
+        return Sight.of(roi.to_picture(landmarks[0], self._net.size), box, float(scores[0]))
 
-    def _conclude(self, track: _Track, pts: int, sight: _Sight | None) -> Points | None:
+    def _conclude(self, track: _Track, pts: int, sight: Sight | None) -> Points | None:
         """Remember where to look next, and smooth."""
+        track.sight = sight
         if sight is None:
             track.roi = track.filter = None
             return None
@@ -254,7 +285,7 @@ def overlap(a: Box, b: Box) -> float:
     return inner / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner)
 
 
-def _doubles(sights: Sequence[_Sight | None]) -> set[int]:
+def _doubles(sights: Sequence[Sight | None]) -> set[int]:
     """Which sights are the same mesh as one that fits its box better; the earlier one wins a draw."""
     seen = [(i, sight) for i, sight in enumerate(sights) if sight is not None]
     kept: list[Box] = []

@@ -70,7 +70,7 @@ class _Job:
         self.decode = DecodeStage(local, info, analysis)
         self.detect = DetectStage(analysis, info.video)
         self.landmark = (
-            None if analysis.landmarker is None else LandmarkStage(analysis.landmarker, info.video.format)
+            None if analysis.landmarker is None else LandmarkStage(analysis.landmarker, info.video)
         )
         self.table = TableStage(target, analysis, video, self._told)
         meshed = () if self.landmark is None else (self.landmark,)

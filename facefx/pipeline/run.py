@@ -152,7 +152,9 @@ def _build(
     ledger: Ledger,
 ) -> _Job:
     format = info.video.format
-    meshed = None if table is not None or plan.landmarker is None else LandmarkStage(plan.landmarker, format)
+    meshed = (
+        None if table is not None or plan.landmarker is None else LandmarkStage(plan.landmarker, info.video)
+    )
     decode, find = DecodeStage(local, info, plan), _finder(info, plan, table)
     blend, encode = BlendStage(plan, format), EncodeStage(target, info, plan)
     ledger.declare([stage.name for stage in (decode, find, meshed, blend, encode) if stage is not None])

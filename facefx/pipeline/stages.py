@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,12 @@ class DetectStage:
     def setup(self) -> None:
         """Load the nets that the plan names."""
         self._detector = make_detector(self._analysis.detector)
-        rate = None if self._video.variable_rate else self._video.average_rate
         self.analyzer = FaceAnalyzer(
             self._detector,
             self._analysis.policy,
             self._video.format,
             anchor_pts=self._anchor,
-            frame_period=1 / rate if rate else None,
+            frame_period=_period(self._video),
         )
 
     def process(self, work: Work) -> Sequence[Work]:
@@ -110,18 +109,28 @@ class DetectStage:
             self._detector.close()
 
 
+def _period(video: VideoInfo) -> Fraction | None:
+    """Seconds from frame to frame, where that is the same throughout."""
+    rate = None if video.variable_rate else video.average_rate
+    return 1 / rate if rate else None
+
+
 def _with_faces(ready: Sequence[tuple[FrameBatch, Faces]]) -> list[Work]:
     return [Work(batch, faces) for batch, faces in ready]
 
 
 class LandmarkStage:
-    """Faces → faces with landmarks: follows each track's mesh from frame to frame."""
+    """Faces → faces with landmarks: follows each track's mesh; keeps a few frames back.
+
+    anchor_pts: where the grid of key frames begins, for a stretch that is to give what the whole would.
+    """
 
     name = "landmark"
 
-    def __init__(self, spec: LandmarkerSpec, format: StreamFormat) -> None:
+    def __init__(self, spec: LandmarkerSpec, video: VideoInfo, anchor_pts: int | None = None) -> None:
         self._spec = spec
-        self._format = format
+        self._video = video
+        self._anchor = anchor_pts
         self.landmarker: FaceLandmarker | None = None
 
     @property
@@ -133,17 +142,23 @@ class LandmarkStage:
     def setup(self) -> None:
         """Load the net that the plan names."""
         use_one_thread()
-        self.landmarker = FaceLandmarker(self._spec, self._format)
+        self.landmarker = FaceLandmarker(
+            self._spec,
+            self._video.format,
+            anchor_pts=self._anchor,
+            frame_period=_period(self._video),
+        )
 
     def process(self, work: Work) -> Sequence[Work]:
-        """Add landmarks to the faces of a batch."""
+        """Take a batch and its faces; hand out those whose landmarks are final."""
         assert self.landmarker is not None
         assert work.faces is not None
-        return [replace(work, faces=self.landmarker.process(work.batch, work.faces))]
+        return _with_faces(self.landmarker.push(work.batch, work.faces))
 
     def flush(self) -> Sequence[Work]:
-        """Keeps nothing back."""
-        return ()
+        """Look at what still waits; nothing more comes."""
+        assert self.landmarker is not None
+        return _with_faces(self.landmarker.flush())
 
     def close(self) -> None:
         """Let the net go."""
