@@ -68,7 +68,7 @@ def _jpeg(still: Still, lossless: bool) -> Encoded:
         raise UnsupportedError(f"{still.path}: is transparent, which a JPEG cannot be; write a .png or .webp")
     if isinstance(still.container, Jpeg):
         jpeg = still.container
-        recipe = JpegRecipe(jpeg.components, jpeg.tables(still.path))
+        recipe = JpegRecipe(jpeg.components, jpeg.tables(still.path), again=True)
         planes: Planes = still.grid
         if still.samples is not None:
             if any((part.h, part.v) != (1, 1) for part in jpeg.components):

@@ -32,8 +32,8 @@ _DROPPED = {
     0xC634: "a raw converter's private data",
 }
 _PADDING = 0xEA1C
-# Bytes per value of TIFF's types 1 to 13.
-_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+# Bytes per value of TIFF's types 1 to 13, and of the UTF-8 that Exif 3.0 added.
+_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
 _MAX_ENTRIES = 512
 _MAX_DIRECTORIES = 8
 _MAX_VALUE = 8192
@@ -91,25 +91,24 @@ class _Reader:
             raise _Broken(f"tag {tag:#06x} has unknown type {kind}")
         size = _WIDTHS[kind] * count
         start = at + 8 if size <= 4 else self.number(at + 8, "I")
-        raw = self.data[start : start + size]
-        if len(raw) != size:
+        if start + size > len(self.data):
             raise _Broken(f"tag {tag:#06x} lies outside of it")
         self.used += size + (size & 1) if size > 4 else 0
+        if self.used > 2 * len(self.data):
+            raise _Broken("its values lie over one another")
         if tag in _LINKS:
             if count != 1 or kind not in (4, 13):
                 raise _Broken(f"tag {tag:#06x} leads nowhere")
             return _Entry(tag, 4, b"", self.directory(self.number(at + 8, "I"), f"{tag:#06x}")[0])
-        return None if self._drops(tag, raw, name) else _Entry(tag, kind, raw)
-
-    def _drops(self, tag: int, raw: bytes, name: str) -> bool:
         reason = _DROPPED.get(tag)
-        if reason is None and len(raw) > _MAX_VALUE:
-            reason = f"{len(raw)} bytes, more than text or numbers need"
+        if reason is None and size > _MAX_VALUE:
+            reason = f"{size} bytes, more than text or numbers need"
+        raw = self.data[start : start + min(size, _MAX_VALUE)]
         if reason is None and holds_picture(raw):
             reason = "it holds a picture"
         if reason is not None:
             self.removed.append(Removal(f"EXIF tag {tag:#06x} of {name}", reason))
-        return reason is not None or tag == _PADDING
+        return None if reason is not None or tag == _PADDING else _Entry(tag, kind, raw)
 
 
 def orientation_of(exif: bytes | None) -> int:

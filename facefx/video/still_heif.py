@@ -6,6 +6,7 @@ Format 1.1.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,11 @@ _DECODERS = {b"hvc1": ("hevc", b"hvcC"), b"av01": ("libdav1d", b"av1C")}
 _TURNED = {b"irot", b"imir"}
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 _MAX_TILES = 1024
+_SEQUENCES = (b"avis", b"msf1", b"hevc", b"hevx")
+# Colours that a viewer assumes where none are named, and those of ordinary television.
+_USUAL_PRIMARIES, _USUAL_TRANSFERS = (1, 2, 5, 6), (1, 2, 6, 8, 13, 14, 15)
 _EXIF = b"Exif\0\0"
+_SLACK = 1 << 20  # pixels: what a coded picture may have beyond the visible one
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Heif:
 
     def cleaned(self, policy: MetadataPolicy) -> tuple[Heif, tuple[Removal, ...]]:
         """The same photo without what the policy leaves out, and what that was."""
-        removed = list(dict.fromkeys(_beside(self.items)))
+        removed = list(dict.fromkeys((*_beside(self.items), *_colours(self.main))))
         exif, xmp = self.metadata.exif, self.metadata.xmp
         if policy == "strip":
             removed += [Removal(what, "metadata are stripped") for what in ("EXIF",) if exif]
@@ -90,6 +95,7 @@ class Heif:
         tiles = self.items.references.get((b"dimg", main.number), ())
         if len(tiles) != rows * columns or not set(tiles) <= set(self.items.table):
             raise _spoilt(path, f"{len(tiles)} tiles of {rows * columns} are there")
+        _check_tiles([self.items.table[tile] for tile in tiles], main, path)
         lines = []
         for row in range(rows):
             parts = tiles[row * columns : (row + 1) * columns]
@@ -104,6 +110,10 @@ def read_heif(data: bytes, path: Path) -> Heif:
 
     Raises SourceError for a file that contradicts itself, UnsupportedError by name for what is not carried.
     """
+    if data[8:12] in _SEQUENCES:
+        raise UnsupportedError(
+            f"{path}: an animated HEIC or AVIF; convert it to a video, or save one picture of it"
+        )
     items = read_items(data, path)
     main = items.table.get(items.primary)
     if main is None:
@@ -112,6 +122,8 @@ def read_heif(data: bytes, path: Path) -> Heif:
         kind = main.kind.decode("latin-1")
         raise UnsupportedError(f"{path}: a picture of kind {kind!r}; expected HEVC, AV1 or a grid of such")
     _extent(main, path)
+    if any(name in _TURNED and not body for name, body in main.properties):
+        raise SourceError(f"{path}: how its picture is turned is missing; get a better copy")
     cropped = [name for name, _ in main.properties if name == b"clap"]
     if cropped:
         raise UnsupportedError(f"{path}: a photo with a crop mark (clap); export it as JPEG or PNG first")
@@ -152,6 +164,13 @@ def _grid_shape(main: Item, path: Path) -> tuple[int, int]:
     return rows, columns
 
 
+def _check_tiles(tiles: list[Item], main: Item, path: Path) -> None:
+    """Refuse tiles that are much more than the picture, before one of them is decoded."""
+    picture, total = math.prod(_extent(main, path)), sum(math.prod(_extent(tile, path)) for tile in tiles)
+    if total > 4 * picture + _SLACK:
+        raise SourceError(f"{path}: {total} pixels in tiles of a picture of {picture}; get a better copy")
+
+
 def _spoilt(path: Path, what: str) -> DamagedError:
     return DamagedError(f"{path}: the photo is damaged: {what}; get a better copy", decoded=0, expected=1)
 
@@ -166,7 +185,7 @@ def _decode_item(item: Item, main: Item, path: Path) -> NDArray[Any]:
     context: Any = av.CodecContext.create(codec, "r")
     context.thread_count = 1
     context.extradata = config
-    context.options = {"err_detect": "explode", "max_pixels": str(max(1, width * height) + (1 << 20))}
+    context.options = {"err_detect": "explode", "max_pixels": str(width * height + _SLACK)}
     try:
         frames = [*context.decode(av.Packet(item.data)), *context.decode(None)]
     except (av.error.FFmpegError, ValueError) as error:
@@ -213,4 +232,18 @@ def _beside(items: Items) -> list[Removal]:
             found.append(Removal(f"auxiliary picture {aux.decode('latin-1')}", "it shows the same faces"))
         else:
             found.append(Removal("another picture", "only the main picture is carried"))
+    names = (name.decode("latin-1") for name in items.foreign)
+    found += [Removal(f"box {name!r}", "it is no part of the photo; it may hold a film") for name in names]
     return found
+
+
+def _colours(main: Item) -> list[Removal]:
+    """Colour tags beyond the usual: other kinds of file say such things in a profile only."""
+    tags = [body for name, body in main.properties if name == b"colr" and body[:4] == b"nclx"]
+    if not tags or len(tags[0]) < 11 or _profile(main) is not None:
+        return []
+    primaries, transfer = (int.from_bytes(tags[0][at : at + 2], "big") for at in (4, 6))
+    if primaries in _USUAL_PRIMARIES and transfer in _USUAL_TRANSFERS:
+        return []
+    what = f"colour tags (primaries {primaries}, transfer {transfer})"
+    return [Removal(what, "only a colour profile is carried: colours will look different")]

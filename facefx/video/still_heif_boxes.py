@@ -13,7 +13,9 @@ from facefx.errors import DamagedError, SourceError
 
 __all__ = ["Item", "Items", "read_items"]
 
-_MAX_BOXES, _MAX_ITEMS = 4096, 4096
+_MAX_BOXES, _MAX_ITEMS, _MAX_PIECES = 4096, 4096, 1 << 16
+# Boxes beside the items in which no picture can be.
+_PLAIN = frozenset((b"ftyp", b"meta", b"mdat", b"free", b"skip", b"wide", b"pdin", b"styp"))
 Property = tuple[bytes, bytes]
 
 
@@ -30,11 +32,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """All items by number. references: (kind, from) → the items it leads to."""
+    """All items by number. references: (kind, from) → the items it leads to. foreign: other boxes' names."""
 
     primary: int
     table: dict[int, Item]
     references: dict[tuple[bytes, int], tuple[int, ...]]
+    foreign: tuple[bytes, ...] = ()
 
 
 class _Cursor:
@@ -71,7 +74,8 @@ def read_items(data: bytes, path: Path) -> Items:
     Raises DamagedError where it ends before its items do, SourceError where it contradicts itself.
     """
     try:
-        meta = dict(_boxes(data)).get(b"meta")
+        outer = list(_boxes(data))
+        meta = dict(outer).get(b"meta")
         if meta is None:
             raise ValueError("it holds no items")
         inner = dict(_boxes(meta[4:]))
@@ -84,10 +88,13 @@ def read_items(data: bytes, path: Path) -> Items:
     except (ValueError, IndexError) as error:
         raise SourceError(f"{path}: no photo can be read from it: {error}; get a better copy") from error
     table = {}
+    left = len(data)
     for item, (kind, content) in kinds.items():
-        body = _bytes_of(data, inner.get(b"idat", b""), places.get(item, []), path)
+        body = _bytes_of(data, inner.get(b"idat", b""), places.get(item, []), left, path)
+        left -= len(body)
         table[item] = Item(item, kind, content, body, properties.get(item, ()))
-    return Items(number, table, references)
+    foreign = tuple(dict.fromkeys(name for name, _ in outer if name not in _PLAIN))
+    return Items(number, table, references, foreign)
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -130,14 +137,18 @@ def _places(iloc: bytes) -> dict[int, list[tuple[int, int, int]]]:
     sizes = cursor.number(2)
     offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_size = sizes & 15 if version else 0
-    found = {}
+    found, total = {}, 0
     for _ in range(cursor.number(2 if version < 2 else 4)):
         number = cursor.number(2 if version < 2 else 4)
         method = cursor.number(2) & 15 if version else 0
         cursor.number(2)
         base = cursor.number(base_size)
         pieces = []
-        for _ in range(cursor.number(2)):
+        count = cursor.number(2)
+        total += count
+        if total > _MAX_PIECES:
+            raise ValueError(f"its items have more than {_MAX_PIECES} pieces")
+        for _ in range(count):
             cursor.number(index_size)
             offset = base + cursor.number(offset_size)
             pieces.append((method, offset, cursor.number(length_size)))
@@ -156,7 +167,10 @@ def _properties(iprp: bytes) -> dict[int, tuple[Property, ...]]:
         cursor = _Cursor(body)
         version = cursor.version()
         wide = cursor.flags & 1
-        for _ in range(cursor.number(4)):
+        count = cursor.number(4)
+        if count > _MAX_ITEMS:
+            raise ValueError(f"{count} items have properties")
+        for _ in range(count):
             number = cursor.number(4 if version else 2)
             chosen = []
             for _ in range(cursor.number(1)):
@@ -180,19 +194,20 @@ def _references(iref: bytes) -> dict[tuple[bytes, int], tuple[int, ...]]:
     return found
 
 
-def _bytes_of(data: bytes, idat: bytes, pieces: list[tuple[int, int, int]], path: Path) -> bytes:
-    """Gather an item's pieces; a length of 0 means up to the end."""
-    parts = []
+def _bytes_of(data: bytes, idat: bytes, pieces: list[tuple[int, int, int]], most: int, path: Path) -> bytes:
+    """Gather an item's pieces, at most so many bytes of them; a length of 0 means up to the end."""
+    parts: list[bytes] = []
     for method, offset, length in pieces:
         if method not in (0, 1):
             raise SourceError(f"{path}: an item is made from other items; export it as JPEG first")
         source = idat if method else data
-        part = source[offset : offset + length] if length else source[offset:]
-        if len(part) < length:
+        end = offset + length if length else max(offset, len(source))
+        if end > len(source):
             raise DamagedError(
                 f"{path}: the photo ends early: it is cut short; get a better copy", decoded=0, expected=1
             )
-        parts.append(part)
-    if sum(map(len, parts)) > len(data):
-        raise SourceError(f"{path}: its items are larger than the file; get a better copy")
+        most -= end - offset
+        if most < 0:
+            raise SourceError(f"{path}: its items are larger than the file; get a better copy")
+        parts.append(source[offset:end])
     return b"".join(parts)

@@ -34,6 +34,7 @@ _EXIF, _XMP, _EXTENDED = (
     b"http://ns.adobe.com/xmp/extension/\0",
 )
 _ICC, _PHOTOSHOP, _ADOBE = b"ICC_PROFILE\0", b"Photoshop 3.0\0", b"Adobe"
+_NAMES = {_EXIF: "EXIF", _XMP: "XMP", _PHOTOSHOP: "IPTC"}
 _KNOWN = (
     (b"MPF\0", "multi-picture index", "it names further pictures behind this one"),
     (b"JFXX\0", "JFIF thumbnail", "a small copy of the photo shows its faces"),
@@ -44,6 +45,7 @@ _KNOWN = (
 # The end of coded data: a marker that is neither a stuffed 0 nor a restart.
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _MAX_SEGMENTS, _MAX_SCANS = 4096, 256
+_MAX_BODY = 65533
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,11 @@ class Jpeg:
         return self.frame.marker == 0xC2
 
     @property
+    def separate(self) -> bool:
+        """True where a scan holds a single plane, not all of them in turn."""
+        return any(segment.marker == _SOS and segment.body[:1] == b"\1" for segment in self.segments)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height of the stored picture."""
         body = self.frame.body
@@ -108,8 +115,18 @@ class Jpeg:
         )
 
     @property
+    def is_jfif(self) -> bool:
+        """True where JFIF's header says what the planes are."""
+        return any(_is_jfif(segment) for segment in self.segments)
+
+    @property
     def is_rgb(self) -> bool:
-        """True where the three planes are red, green and blue: Adobe's marker says so, or their ids do."""
+        """True where the three planes are red, green and blue: Adobe's marker says so, or their ids do.
+
+        JFIF's header, which is for luma and chroma only, overrules both, as it does for libjpeg.
+        """
+        if self.is_jfif:
+            return False
         adobe = [segment.body[11] for segment in self.segments if _is_adobe(segment)]
         ids = bytes(part.id for part in self.components)
         return len(ids) == 3 and (adobe[0] == 0 if adobe else ids == b"RGB")
@@ -184,7 +201,8 @@ class Jpeg:
 
     def image_only(self, size: tuple[int, int] | None = None) -> bytes:
         """The coded picture and nothing else, for a decoder; size: another one for its header."""
-        kept = [s for s in self.segments if s.is_image or _is_adobe(s)]
+        tells_colours = _is_jfif if self.is_jfif else _is_adobe
+        kept = [s for s in self.segments if s.is_image or tells_colours(s)]
         if size is not None:
             body = self.frame.body
             sized = body[:1] + size[1].to_bytes(2, "big") + size[0].to_bytes(2, "big") + body[5:]
@@ -251,14 +269,18 @@ def _check(jpeg: Jpeg, path: Path) -> None:
         raise UnsupportedError(f"{path}: a {body[0]}-bit JPEG; save it with 8 bits first")
     if len(jpeg.components) == 4:
         raise UnsupportedError(f"{path}: a CMYK photo, made for print; convert it to RGB first")
-    if len(jpeg.components) not in (1, 3) or not all(
-        1 <= one.h <= 4 and 1 <= one.v <= 4 for one in jpeg.components
-    ):
+    if not all(1 <= one.h <= 4 and 1 <= one.v <= 4 for one in jpeg.components):
+        raise SourceError(f"{path}: its frame header is damaged; get a better copy")
+    if len(jpeg.components) not in (1, 3):
         raise UnsupportedError(f"{path}: {len(jpeg.components)} colour components; convert it to RGB first")
 
 
 def _is_icc(segment: Segment) -> bool:
     return segment.marker == _APP2 and segment.body.startswith(_ICC) and len(segment.body) >= 14
+
+
+def _is_jfif(segment: Segment) -> bool:
+    return segment.marker == _APP0 and segment.body.startswith(b"JFIF\0") and len(segment.body) >= 14
 
 
 def _is_adobe(segment: Segment) -> bool:
@@ -270,7 +292,7 @@ def _is_adobe(segment: Segment) -> bool:
 def _clean(segment: Segment, policy: MetadataPolicy) -> tuple[Segment | None, tuple[Removal, ...]]:
     """What of a segment that speaks about the picture may be kept, by kind."""
     marker, body = segment.marker, segment.body
-    if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14:
+    if _is_jfif(segment):
         return _clean_jfif(segment)
     if _is_icc(segment) or _is_adobe(segment):
         return segment, ()
@@ -295,6 +317,8 @@ def _rest(
 ) -> tuple[Segment | None, tuple[Removal, ...]]:
     if kept is None:
         return None, removed
+    if len(name) + len(kept) > _MAX_BODY:  # what is written anew may take more room than it did
+        return None, (*removed, Removal(_NAMES[name], "too large for a segment once it is cleaned"))
     return (replace(segment, body=name + kept) if removed else segment), removed
 
 

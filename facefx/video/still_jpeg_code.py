@@ -1,8 +1,8 @@
 """Planes to a JPEG file with given quantisation tables: what a photo already had comes back the same.
 
 A decoded block, transformed and divided by the very table it came from, gives the coefficients that it
-was made of, since rounding to whole samples moves each by less than half a step; samples that were cut
-at black or white are the exception. So a photo that is coded again loses next to nothing, in RGB nothing
+was made of, since rounding to whole samples moves each by less than half a step; for samples that were cut
+at black or white see still_clipped. So a photo that is coded again loses next to nothing, in RGB nothing
 is converted, and chroma is neither enlarged nor shrunk.
 
 Source: ITU-T T.81 annex A.3 (transform), figure A.6 (zigzag), annex K.1 (tables).
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.values import Planes
+from facefx.video.still_clipped import settle_clipped
 from facefx.video.still_huffman import Strip, encode_scan, make_tables
 from facefx.video.still_jpeg import Component, Jpeg, Segment
 
@@ -41,10 +42,14 @@ _JFIF = Segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0")
 
 @dataclass(frozen=True, slots=True)
 class JpegRecipe:
-    """How planes are coded: the components, and 64 values in zigzag order for each table's number."""
+    """How planes are coded: the components, and 64 values in zigzag order for each table's number.
+
+    again: the planes were decoded from a file with these very tables.
+    """
 
     components: tuple[Component, ...]
     tables: dict[int, tuple[int, ...]]
+    again: bool = False
 
 
 def fresh_recipe(planes: int, quality: int) -> JpegRecipe:
@@ -70,7 +75,7 @@ def encode_jpeg(planes: Planes, size: tuple[int, int], recipe: JpegRecipe) -> Jp
     high, wide = max(part.v for part in parts), max(part.h for part in parts)
     grid = -(-size[0] // (8 * wide)), -(-size[1] // (8 * high))
     coefficients = [
-        _quantised(plane, (grid[1] * part.v, grid[0] * part.h), recipe.tables[part.table])
+        _quantised(plane, (grid[1] * part.v, grid[0] * part.h), recipe.tables[part.table], recipe.again)
         for plane, part in zip(planes, parts, strict=True)
     ]
     strips = list(_strips(coefficients, parts, grid))
@@ -92,7 +97,9 @@ def _transform(table: Sequence[int]) -> NDArray[np.float32]:
     return np.asarray(both.T, np.float32)
 
 
-def _quantised(plane: NDArray[Any], blocks: tuple[int, int], table: Sequence[int]) -> NDArray[np.int16]:
+def _quantised(
+    plane: NDArray[Any], blocks: tuple[int, int], table: Sequence[int], again: bool
+) -> NDArray[np.int16]:
     """(rows, columns, 64) coefficients of a plane laid out on that many blocks."""
     rows, columns = blocks
     missing = ((0, max(0, rows * 8 - plane.shape[0])), (0, max(0, columns * 8 - plane.shape[1])))
@@ -104,9 +111,12 @@ def _quantised(plane: NDArray[Any], blocks: tuple[int, int], table: Sequence[int
     for top in range(0, rows, step):
         lines = plane[top * 8 : min(top + step, rows) * 8, : columns * 8]
         cells = lines.reshape(-1, 8, columns, 8).transpose(0, 2, 1, 3).reshape(-1, 64)
-        steps = np.rint((cells.astype(np.float32) - 128) @ transform).reshape(-1, columns, 64)
+        samples = cells.astype(np.float32) - 128
+        steps = np.rint(samples @ transform)
+        if again:
+            settle_clipped(steps, samples, transform, np.array(table))
         np.clip(steps, -_DC_LIMIT, _AC_LIMIT, out=steps)
-        out[top : top + step] = steps
+        out[top : top + step] = steps.reshape(-1, columns, 64)
     return out
 
 

@@ -29,8 +29,8 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Source: §8.1, Adam7: first column and row, then steps.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_MAX_CHUNKS = 1 << 16
-_MAX_TEXT = 1 << 20
+_MAX_CHUNKS, _MAX_TEXTS = 1 << 16, 1024
+_MAX_TEXT, _MAX_PROFILE = 1 << 20, 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,20 @@ class Png:
         return self.chunks[0].body[9] == 3
 
     @property
+    def clear_grey(self) -> int | None:
+        """Which grey of 0 to 255 is transparent, in a picture of fewer bits: decoders get that wrong."""
+        mark = self._first(b"tRNS")
+        if self.chunks[0].body[9] != 0 or self.depth >= 8 or mark is None or len(mark) != 2:
+            return None
+        peak = (1 << self.depth) - 1
+        return (int.from_bytes(mark, "big") & peak) * 255 // peak
+
+    @property
     def metadata(self) -> Metadata:
         """EXIF, XMP and ICC profile."""
         exif, packed = self._first(b"eXIf"), self._first(b"iCCP")
-        icc = _inflated(packed.partition(b"\0")[2][1:], 8 << 20) if packed else None
-        xmp = next((text for key, text in self._texts() if key == _XMP), None)
+        icc = _profile(packed) if packed else None
+        xmp = next((_text(c)[1] for c in self.chunks if c.kind in _TEXT and _keyword(c) == _XMP), None)
         return Metadata(exif=exif, xmp=xmp, icc=icc)
 
     @property
@@ -88,14 +97,17 @@ class Png:
         """What is said in ways that only a PNG has."""
         carried = {b"eXIf", b"iCCP"}
         said = [c for c in self.chunks if not c.is_image and c.kind not in carried]
-        names = [c.kind.decode("latin-1") for c in said if c.kind not in _TEXT or _text(c)[0] != _XMP]
+        names = [c.kind.decode("latin-1") for c in said if c.kind not in _TEXT or _keyword(c) != _XMP]
+        return tuple(dict.fromkeys(f"chunk {name!r}" for name in names))
+
+    @property
+    def of_these_samples(self) -> tuple[str, ...]:
+        """What is true of the stored samples only, and is left out when others take their place."""
+        names = (c.kind.decode("latin-1") for c in self.chunks if c.kind in _OF_THE_SAMPLES)
         return tuple(dict.fromkeys(f"chunk {name!r}" for name in names))
 
     def _first(self, kind: bytes) -> bytes | None:
         return next((chunk.body for chunk in self.chunks if chunk.kind == kind), None)
-
-    def _texts(self) -> list[tuple[bytes, bytes]]:
-        return [_text(chunk) for chunk in self.chunks if chunk.kind in _TEXT]
 
     def cleaned(self, policy: MetadataPolicy) -> tuple[Png, tuple[Removal, ...]]:
         """The same file without what the policy leaves out, and what that was."""
@@ -215,6 +227,8 @@ def _check(png: Png, path: Path) -> None:
     kinds = [chunk.kind for chunk in png.chunks]
     if not known or kinds.count(b"IHDR") != 1 or b"IDAT" not in kinds:
         raise SourceError(f"{path}: its PNG header or pixels are missing or unknown; get a better copy")
+    if sum(kind in _TEXT for kind in kinds) > _MAX_TEXTS:
+        raise UnsupportedError(f"{path}: more than {_MAX_TEXTS} chunks of text; save it anew first")
     foreign = [kind for kind in kinds if kind[:1].isupper() and kind not in _IMAGE]
     if foreign:
         raise UnsupportedError(f"{path}: holds the unknown critical chunk {foreign[0].decode('latin-1')!r}")
@@ -223,6 +237,8 @@ def _check(png: Png, path: Path) -> None:
 def _clean(chunk: Chunk, policy: MetadataPolicy) -> tuple[Chunk | None, tuple[Removal, ...]]:
     """What of a chunk that speaks about the picture may be kept, by kind."""
     name = chunk.kind.decode("latin-1")
+    if chunk.kind == b"iCCP" and _profile(chunk.body) is None:
+        return None, (Removal("ICC profile", "it cannot be unpacked, or is larger than any profile"),)
     if chunk.kind in _MEANING or (chunk.kind in _OF_THE_SAMPLES and len(chunk.body) <= 512):
         return chunk, ()
     if chunk.kind == b"eXIf":
@@ -261,6 +277,10 @@ def _clean_text(chunk: Chunk) -> tuple[Chunk | None, tuple[Removal, ...]]:
     return chunk, ()
 
 
+def _keyword(chunk: Chunk) -> bytes:
+    return chunk.body.partition(b"\0")[0]
+
+
 def _text(chunk: Chunk) -> tuple[bytes, bytes]:
     """Keyword and text of a text chunk, unpacked as far as _MAX_TEXT."""
     key, _, rest = chunk.body.partition(b"\0")
@@ -270,6 +290,16 @@ def _text(chunk: Chunk) -> tuple[bytes, bytes]:
         return key, _inflated(rest[1:], _MAX_TEXT) or b""
     packed, rest = rest[:1] == b"\1", rest[2:].partition(b"\0")[2].partition(b"\0")[2]
     return key, (_inflated(rest, _MAX_TEXT) or b"") if packed else rest
+
+
+def _profile(body: bytes) -> bytes | None:
+    """The ICC profile of an iCCP chunk; None for what is none whole."""
+    unpacker = zlib.decompressobj()
+    try:
+        profile = unpacker.decompress(body.partition(b"\0")[2][1:], _MAX_PROFILE)
+    except zlib.error:
+        return None
+    return profile if unpacker.eof else None
 
 
 def _inflated(packed: bytes, most: int) -> bytes | None:

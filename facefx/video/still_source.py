@@ -176,10 +176,11 @@ def _format(pixels: PixelFormat, width: int, height: int, color: Color, containe
 
 def _native_jpeg(path: Path, jpeg: Jpeg) -> Still:
     """Decode a JPEG's own planes, with the rest of the blocks that its edge cuts."""
+    jpeg.tables(path)  # a decoder makes do without them, but it cannot be coded again
     (width, height), parts = jpeg.size, jpeg.components
     across, down = max(part.h for part in parts), max(part.v for part in parts)
-    # Single scans of a progressive file have as many blocks as its size says: no more may be asked for.
-    plain = jpeg.progressive or len(parts) == 1
+    # A scan of a single plane has as many blocks as the size says: no more may be asked for.
+    plain = jpeg.progressive or jpeg.separate
     step_x, step_y = (8, 8) if plain else (8 * across, 8 * down)
     padded = -(-width // step_x) * step_x, -(-height // step_y) * step_y
     frame = _decoded("mjpeg", jpeg.image_only(padded), path, padded)
@@ -187,7 +188,9 @@ def _native_jpeg(path: Path, jpeg: Jpeg) -> Still:
     try:
         pixels = PixelFormat.of(frame.format.name)
     except UnsupportedError as error:
-        raise UnsupportedError(f"{path}: a JPEG with planes of unusual sizes ({error})") from error
+        raise UnsupportedError(
+            f"{path}: a JPEG with planes of unusual sizes ({frame.format.name}); save it anew or as PNG first"
+        ) from error
     grid = tuple(_plane(frame, i, shape) for i, shape in enumerate(pixels.plane_shapes(*padded)))
     format = _format(pixels, width, height, color, jpeg)
     return Still(path, "jpeg", jpeg, format, _visible(grid, format), grid=grid)
@@ -195,6 +198,7 @@ def _native_jpeg(path: Path, jpeg: Jpeg) -> Still:
 
 def _native_webp(path: Path, webp: WebP) -> Still:
     """Decode a lossy WebP's own planes; alpha apart."""
+    _by_opencv(webp.image_only(), path, cv2.IMREAD_UNCHANGED)  # refuses what the other passes over: cut data
     frame = _decoded("webp", webp.image_only(), path, webp.size)
     pixels, color = PixelFormat.of("yuv420p"), Color("bt601", space=5, range_tag=1)
     if frame.format.name not in ("yuv420p", "yuva420p"):
@@ -223,6 +227,8 @@ def decode_samples(container: Container, path: Path) -> tuple[Samples, NDArray[A
     samples, alpha = _unpacked(frame, path)
     if isinstance(container, WebP) and not container.has_alpha:
         alpha = None
+    if isinstance(container, Png) and container.clear_grey is not None:
+        alpha = np.where(samples[..., 0] == container.clear_grey, 0, 255).astype(np.uint8)
     return samples, alpha
 
 

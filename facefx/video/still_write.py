@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from facefx.video.still_encode import Encoded, encode_still
 from facefx.video.still_heif import Heif
 from facefx.video.still_jpeg import Jpeg
-from facefx.video.still_kinds import TargetKind
+from facefx.video.still_kinds import TargetKind, read_bytes
 from facefx.video.still_meta import Metadata, MetadataPolicy, Removal
 from facefx.video.still_png import Png
 from facefx.video.still_source import Still
@@ -16,8 +16,9 @@ from facefx.video.still_webp import WebP
 
 __all__ = ["Written", "untouched", "written"]
 
-# A segment of a JPEG holds no more; its marks take a few bytes of that.
+# A segment of a JPEG holds no more; its marks take a few bytes of that. A profile may take 255 of them.
 _JPEG_BLOCK = 65000
+_JPEG_PROFILE = 255 * _JPEG_BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,17 @@ class Written:
 
 
 def untouched(still: Still, policy: MetadataPolicy) -> Written:
-    """The source's own file: byte for byte, unless the policy leaves something out."""
+    """The source's own file: byte for byte, unless the policy leaves something out.
+
+    Raises SourceError where it can no longer be read.
+    """
     container, removed = still.container.cleaned(policy)
     assert not isinstance(container, Heif)
-    how = "the source's own coded picture" if removed else "the source's own bytes"
-    return Written(container.to_bytes(), how, container.metadata, removed, exact=True)
+    if removed:
+        how, data = "the source's own coded picture", container.to_bytes()
+    else:  # what the container leaves open, such as fill bytes, stays as it is too
+        how, data = "the source's own bytes", read_bytes(still.path)[0]
+    return Written(data, how, container.metadata, removed, exact=True)
 
 
 def written(
@@ -50,11 +57,13 @@ def written(
     for encoded in encode_still(edited, target, lossless=lossless):
         same = _same_kind(container, encoded)
         if same is not None:
-            yield Written(same.to_bytes(), encoded.how, container.metadata, removed, encoded.exact)
+            old = container.of_these_samples if isinstance(container, Png) else ()
+            left = tuple(Removal(what, "it is true of the old samples only") for what in old)
+            yield Written(same.to_bytes(), encoded.how, container.metadata, (*removed, *left), encoded.exact)
             continue
-        metadata, left = _fitting(container, target, edited)
+        metadata, unfit = _fitting(container, target, edited)
         image = encoded.image.with_metadata(metadata)
-        yield Written(image.to_bytes(), encoded.how, metadata, (*removed, *left), encoded.exact)
+        yield Written(image.to_bytes(), encoded.how, metadata, (*removed, *unfit), encoded.exact)
 
 
 def _same_kind(container: Jpeg | Png | WebP | Heif, encoded: Encoded) -> Jpeg | Png | WebP | None:
@@ -83,6 +92,9 @@ def _fitting(
             if block and len(block) > _JPEG_BLOCK:
                 left.append(Removal(name.upper(), "too large for a jpeg file"))
                 metadata = replace(metadata, exif=None) if name == "exif" else replace(metadata, xmp=None)
+        if metadata.icc and len(metadata.icc) > _JPEG_PROFILE:
+            left.append(Removal("ICC profile", "too large for a jpeg file"))
+            metadata = replace(metadata, icc=None)
     grey = edited.samples is not None and edited.samples.shape[2] == 1
     if grey and target == "webp" and metadata.icc:
         left.append(Removal("ICC profile", "it is of a grey photo, and a webp file has colours"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
@@ -28,7 +29,7 @@ _PICTURE_SPACES = (
 )
 _NOTE_SPACE = "http://ns.adobe.com/xmp/note/"  # names the extended packet, which is left out
 _MAX_XMP = 1 << 20
-_MAX_DEPTH = 64
+_MAX_DEPTH, _MAX_REMOVED = 64, 512
 # Nobody writes words this long: it is data.
 _DATA = re.compile(r"\S{1024,}")
 
@@ -50,11 +51,14 @@ def clean_xmp(xmp: bytes) -> tuple[bytes | None, tuple[Removal, ...]]:
         return None, (Removal("XMP", "it declares entities"),)
     try:
         document = minidom.parseString(xmp.rstrip(b"\0 \r\n\t"))
-        removed = tuple(dict.fromkeys(_prune(document, 0)))
+        found = list(islice(_prune(document, 0), _MAX_REMOVED))
+        if len(found) == _MAX_REMOVED:
+            raise ValueError(f"it holds more than {_MAX_REMOVED} pictures or parts of them")
     except (ExpatError, ValueError, LookupError) as error:
         return None, (Removal("XMP", f"damaged: {error}"),)
-    if not removed:
+    if not found:
         return xmp, ()
+    removed = tuple(dict.fromkeys(found))
     # Node by node: the document as a whole would begin with a declaration, which a packet has not.
     return b"".join(node.toxml("utf-8") for node in document.childNodes), removed
 
@@ -64,7 +68,7 @@ def _prune(node: minidom.Document | minidom.Element, depth: int) -> Iterator[Rem
     if depth > _MAX_DEPTH:
         raise ValueError("nested too deeply")
     for child in list(node.childNodes):
-        if isinstance(child, minidom.Comment):
+        if isinstance(child, minidom.Comment | minidom.ProcessingInstruction):
             reason = _data_reason(child.data)
         elif isinstance(child, minidom.Element):
             reason = _element_reason(child)
