@@ -20,7 +20,16 @@ from typing import Any
 
 from facefx.errors import SinkError, SourceError, UsageError
 
-__all__ = ["Publication", "is_local", "local_path", "publishing", "same_place", "sha256_file", "staged"]
+__all__ = [
+    "Publication",
+    "is_local",
+    "local_path",
+    "publishing",
+    "real_path",
+    "same_place",
+    "sha256_file",
+    "staged",
+]
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -39,6 +48,11 @@ def local_path(url: str) -> Path:
     return Path(url.removeprefix("file://")).expanduser()
 
 
+def real_path(path: Path) -> Path:
+    """A path with all links followed; of links that lead round in a circle, as far as that goes."""
+    return Path(os.path.realpath(path))
+
+
 def same_place(a: str, b: str) -> bool:
     """True if both name the same file, also through links and hard links."""
     if is_local(a) != is_local(b):
@@ -48,7 +62,7 @@ def same_place(a: str, b: str) -> bool:
     first, second = local_path(a), local_path(b)
     if first.exists() and second.exists():
         return first.samefile(second)
-    return first.resolve() == second.resolve()
+    return real_path(first) == real_path(second)
 
 
 def sha256_file(path: Path) -> str:
@@ -109,6 +123,16 @@ class Publication:
             self._folder = Path(tempfile.mkdtemp(prefix="facefx-"))
             self.path = self._folder / Path(url).name
 
+    def write(self, data: bytes) -> None:
+        """Put the whole of the output under its temporary name; again, if it is to be another.
+
+        Raises SinkError where the disk is full or refuses.
+        """
+        try:
+            self.path.write_bytes(data)
+        except OSError as error:
+            raise _refused(self.url, error) from error
+
     def commit(self) -> None:
         """Give the output its name; replaces what stood there.
 
@@ -122,7 +146,7 @@ class Publication:
                 fs, inner = _filesystem(self.url)
                 fs.put_file(str(self.path), inner)
         except OSError as error:
-            raise SinkError(f"{self.url}: cannot be written: {error.strerror or error}") from error
+            raise _refused(self.url, error) from error
         finally:
             self.discard()
 
@@ -134,6 +158,12 @@ class Publication:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _refused(url: str, error: OSError) -> SinkError:
+    return SinkError(
+        f"{url}: cannot be written: {error.strerror or error}; make room there or choose another place"
+    )
+
+
 def _check_destination(target: Path) -> None:
     """Refuse at once what would fail after hours of work."""
     parent = target.parent
@@ -141,10 +171,9 @@ def _check_destination(target: Path) -> None:
         raise SinkError(f"{target}: is a folder, expected the name of a file to write")
     if not parent.is_dir():
         raise SinkError(f"{target}: folder {parent} does not exist; make it first")
-    probe = parent / f".{secrets.token_hex(6)}.probe"
     try:
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=parent):  # has no name, so that no Ctrl-C can leave it behind
+            pass
     except OSError as error:
         raise SinkError(
             f"{target}: cannot write into {parent}: {error.strerror}; "

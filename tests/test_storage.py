@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import fsspec
@@ -22,6 +23,21 @@ def test_an_exception_leaves_neither_output_nor_temp_file(tmp_path: Path) -> Non
 
     with pytest.raises(RuntimeError):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_while_the_folder_is_tried_leaves_nothing_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a file can be made there is found out by making one; a Ctrl-C may come right after that."""
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as during, suppress(KeyboardInterrupt), ExitStack() as stack:
+        during.setattr(os, "close", stopped)
+        during.setattr(Path, "unlink", stopped)
+        stack.enter_context(publishing(str(tmp_path / "out.mp4")))
     assert list(tmp_path.iterdir()) == []
 
 

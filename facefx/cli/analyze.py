@@ -58,4 +58,5 @@ def analyze(
             "threads": threads,
         },
     )
-    carry_out(report, partial(analyze_video, source, output, settings, landmarks=landmarks), "kept")
+    work = partial(analyze_video, source, output, settings, landmarks=landmarks)
+    carry_out(report, work, "kept", (source, output))

@@ -48,7 +48,7 @@ for _group in (run, analyze, render, probe, effects, verify, trace, doctor, demo
 app.add_typer(models.app, name="models")
 
 
-_INTERRUPTED = "interrupted: nothing was published"
+_INTERRUPTED = "interrupted: nothing unfinished was published"
 
 
 class _Terminated(BaseException):
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         errors.print(_INTERRUPTED)
         return ExitCode.INTERRUPTED
     except _Terminated:
-        errors.print("terminated: nothing was published")
+        errors.print("terminated: nothing unfinished was published")
         return ExitCode.TERMINATED
     except BrokenPipeError:
         # The reader of our output has left (`facefx … | head`): nothing more to say, and no traceback.

@@ -69,4 +69,4 @@ def render(
     work = partial(
         run_video, source, output, settings, started=began, hashes=hashes, faces=faces, trace=trace
     )
-    carry_out(report, work, "verified")
+    carry_out(report, work, "verified", (source, faces, output))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["carry_out", "check_report", "progress_bar", "summary"]
+from facefx.errors import SinkError, UsageError
+
+__all__ = ["carry_out", "check_report", "progress_bar", "summary", "write_report"]
 
 Advance = Callable[[int, int], None]
 
@@ -32,30 +34,45 @@ class _Work(Protocol):
         """Do it; progress is called with (frames done, frames expected), None where nobody watches."""
 
 
-def carry_out(report: Path | None, work: _Work, done: str) -> None:
+def carry_out(report: Path | None, work: _Work, done: str, files: Sequence[str]) -> None:
     """Do some work under a progress bar, then write its report and a summary.
 
-    done: what may be said of the output afterwards, such as "verified".
+    done: what may be said of the output afterwards, such as "verified". files: paths or URLs of what is
+    read and written, none of which the report may replace.
     """
     if report is not None:
-        check_report(report)
+        check_report(report, files)
     console = Console(stderr=True)
     with progress_bar(console) as advance:
         result = work(progress=advance).to_json()
     if report is not None:
-        report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_report(report, result)
     summary(console, result, done)
 
 
-def check_report(path: Path) -> None:
-    """Refuse a report that could not be written, before the work rather than after.
+def check_report(path: Path, files: Sequence[str]) -> None:
+    """Refuse a report that could not be written, or would replace one of the files, before the work.
+
+    Raises SinkError, UsageError.
+    """
+    from facefx.storage import publishing, same_place
+
+    for file in files:
+        if same_place(str(path), file):
+            raise UsageError(f"{path}: the report would replace {file}; give it another name")
+    with publishing(str(path)):
+        pass
+
+
+def write_report(path: Path, result: dict[str, Any]) -> None:
+    """Write a report as JSON; in place, since it may be a device such as /dev/stdout.
 
     Raises SinkError.
     """
-    from facefx.storage import publishing
-
-    with publishing(str(path)):
-        pass
+    try:
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"{path}: the report cannot be written: {error.strerror}; make room there") from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`facefx run`: one video in, the same video out."""
+"""`facefx run`: one video or photo in, the same out; or a folder of photos."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ def run(
     report: options.Report = None,
     trace: options.Trace = None,
 ) -> None:
-    """Find every face in a video, change its pixels, and write a video that is otherwise untouched.
+    """Find every face in a video or photo, change its pixels, and write a file that is otherwise untouched.
 
+    IN may be a folder of photos: OUT is then a folder too, and a photo that fails does not end the rest.
     The output gets its name only when it is whole and has passed the fidelity contract.
 
     Example: facefx run in.mp4 out.mp4 --effect solid
@@ -69,4 +70,4 @@ def run(
         return
     hashes, began = report is not None, process_start()
     work = partial(run_video, source, output, settings, started=began, hashes=hashes, trace=trace)
-    carry_out(report, work, "verified")
+    carry_out(report, work, "verified", (source, output))

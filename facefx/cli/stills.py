@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from facefx.cli.report import check_report
+from facefx.cli.report import check_report, write_report
 from facefx.config import RunConfig
-from facefx.errors import ConfigError
+from facefx.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from facefx.pipeline.still_folder import Outcome
+    from facefx.pipeline.still_folder import FolderReport, Outcome
 
 __all__ = ["takes_photos"]
 
@@ -27,19 +26,25 @@ def takes_photos(
     Raises typer.Exit with 5 where some photos of a folder failed.
     """
     from facefx.pipeline.stills import is_still, run_still
+    from facefx.storage import is_local, local_path
 
-    folder = Path(source).is_dir()
+    folder = is_local(source) and local_path(source).is_dir()
     if not folder and not is_still(source):
         return False
     if trace is not None:
         raise ConfigError("trace: for videos only; a photo has no stages that wait for one another")
     if report is not None:
-        check_report(report)
+        if is_still(str(report)):
+            raise UsageError(
+                f"{report}: is a photo or named like one; name the report otherwise, as in r.json"
+            )
+        check_report(report, (source, output))
     if folder:
         _run_folder(source, output, settings, report)
         return True
     result = run_still(source, output, settings, hashes=report is not None).to_json()
-    _write(report, result)
+    if report is not None:
+        write_report(report, result)
     _say(f"{result['output']}: {_faces(result)}, {result['coded']}, verified")
     for note in result["notes"]:
         _say(f"note: {note}")
@@ -47,16 +52,33 @@ def takes_photos(
 
 
 def _run_folder(source: str, output: str, settings: RunConfig, report: Path | None) -> None:
-    from facefx.pipeline.still_folder import run_folder
+    from facefx.pipeline.still_folder import FolderReport, run_folder
 
-    done = run_folder(source, output, settings, _tell, hashes=report is not None)
-    _write(report, done.to_json())
-    _say(
-        f"{output}: {done.count('done')} photos done, {done.count('failed')} failed, "
-        f"{done.count('skipped')} files skipped"
-    )
+    seen: list[Outcome] = []
+
+    def tell(outcome: Outcome) -> None:
+        seen.append(outcome)
+        _tell(outcome)
+
+    try:
+        done = run_folder(source, output, settings, tell, hashes=report is not None)
+    except BaseException:
+        if seen:  # what was published before Ctrl-C is accounted for
+            _sum_up(FolderReport(source, output, seen, interrupted=True), report)
+        raise
+    _sum_up(done, report)
     if done.exit_code:
         raise typer.Exit(int(done.exit_code))
+
+
+def _sum_up(done: FolderReport, report: Path | None) -> None:
+    if report is not None:
+        write_report(report, done.to_json())
+    rest = "; the rest was not come to" if done.interrupted else ""
+    _say(
+        f"{done.output}: {done.count('done')} photos done, {done.count('failed')} failed, "
+        f"{done.count('skipped')} files skipped{rest}"
+    )
 
 
 def _tell(outcome: Outcome) -> None:
@@ -73,11 +95,6 @@ def _tell(outcome: Outcome) -> None:
 def _faces(result: dict[str, Any]) -> str:
     count = len(result["faces"]["boxes"])
     return f"{count or 'no'} face{'' if count == 1 else 's'}"
-
-
-def _write(report: Path | None, result: dict[str, Any]) -> None:
-    if report is not None:
-        report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, overload
@@ -20,6 +20,7 @@ from facefx.faces.landmarker import FaceLandmarker
 from facefx.faces.picture import Upright, colour_planes, shrink_planes
 from facefx.faces.topology import topology
 from facefx.pipeline.plan import make_analysis
+from facefx.pipeline.stills import still_scales
 from facefx.storage import publishing, staged
 from facefx.values import Face, Faces, FaceSource, FrameBatch, Planes, StreamFormat
 from facefx.video.still_pixels import planes_of
@@ -82,7 +83,7 @@ def save_picture(picture: Picture, path: str | Path) -> Path:
     """
     data = encoded(picture, Path(path).suffix)
     with publishing(str(path)) as publication:
-        publication.path.write_bytes(data)
+        publication.write(data)
         publication.commit()
     return Path(path)
 
@@ -178,7 +179,8 @@ def find_faces(picture: Any, config: RunConfig, *, landmarks: bool = True) -> Fo
     batch = FrameBatch(format, (planes,), zero, zero)
     use_one_thread()
     analysis = make_analysis(config, landmarks=landmarks)
-    detector = make_detector(analysis.detector)
+    scales = still_scales(analysis.detector, (format.width, format.height))
+    detector = make_detector(replace(analysis.detector, scales=scales))
     try:
         seen = detector.detect(batch, [0])
     finally:

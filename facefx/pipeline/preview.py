@@ -105,8 +105,10 @@ def take_shots(source: str, config: RunConfig, times_s: Sequence[float]) -> list
     Only the surroundings of each time are read. Boxes are those of a run; tracks are numbered within
     the surroundings, so that noise of an effect may fall otherwise.
 
-    Raises ConfigError for a time outside the video, and what a run raises.
+    Raises ConfigError for no time or one outside the video, and what a run raises.
     """
+    if not times_s:
+        raise ConfigError(f"{source}: expected at least one time to show, got none; give at=0")
     with staged(source) as local:
         info = probe(local)
         info.require_supported()
@@ -153,7 +155,7 @@ def _frames(
     part = replace(analysis, from_s=window.from_s or None, to_s=window.to_s)
     stages: list[Stage] = [DetectStage(part, video, anchor_pts=video.start_pts)]
     if part.landmarker is not None:
-        stages.append(LandmarkStage(part.landmarker, video.format))
+        stages.append(LandmarkStage(part.landmarker, video, anchor_pts=video.start_pts))
     decode = DecodeStage(local, info, part)
     ledger = Ledger([decode.name, *(stage.name for stage in stages)])
     due = {
@@ -194,7 +196,7 @@ def _shots(
 def _scaled(tile: Picture, scale: float) -> Picture:
     if scale == 1:
         return tile
-    size = (max(1, round(tile.shape[1] * scale)), max(1, round(tile.shape[0] * scale)))
+    size = (max(1, int(tile.shape[1] * scale)), max(1, int(tile.shape[0] * scale)))
     return np.asarray(cv2.resize(tile, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -86,6 +86,7 @@ class StillReport:
     """The account of one photo; to_json() is what `--report` writes.
 
     coded: what became of its pixels, in words. removed: what the source had and the output has not.
+    wall_s, cpu_s: of this photo alone. peak_rss_bytes: of the process until then.
     """
 
     source: str
@@ -98,12 +99,13 @@ class StillReport:
     removed: tuple[Removal, ...]
     fidelity: FidelityReport
     wall_s: float
+    cpu_s: float
+    peak_rss_bytes: int
     notes: tuple[str, ...] = ()
     sha256: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
-        cpu_s, peak_rss_bytes = process_cost()
         return {
             "facefx": facefx.__version__,
             "kind": "photo",
@@ -121,8 +123,8 @@ class StillReport:
             "plan_sha256": self.plan.digest,
             "plan": self.plan.to_json(),
             "wall_s": round(self.wall_s, 4),
-            "cpu_s": round(cpu_s, 4),
-            "peak_rss_bytes": peak_rss_bytes,
+            "cpu_s": round(self.cpu_s, 4),
+            "peak_rss_bytes": self.peak_rss_bytes,
         }
 
 
@@ -209,7 +211,7 @@ class StillRunner:
 
         Raises any error of the tree; then nothing stands under the output's name that was not there.
         """
-        began = time.perf_counter()
+        began, (spent_s, _) = time.perf_counter(), process_cost()
         target = target_kind(output)
         if same_place(source, output):
             raise UsageError(f"{output}: output is the input; give it another name")
@@ -219,7 +221,7 @@ class StillRunner:
             faces, looked = self._look(still, plan)
             chain = EffectChain([make_effect(spec) for spec in plan.effects], still.format, plan.seed_bytes)
             patches = chain.frame(0, still.planes, faces.of_frame(0))
-            written, checked = _write(still, plan, patches, publication.path)
+            written, checked = _write(still, plan, patches, publication)
             report = StillReport(
                 source=source,
                 output=output,
@@ -231,12 +233,15 @@ class StillRunner:
                 removed=written.removed,
                 fidelity=checked,
                 wall_s=0.0,
+                cpu_s=0.0,
+                peak_rss_bytes=0,
                 notes=_notes(written, chain),
             )
             if hashes:
                 report.sha256 = {"source": sha256_file(local), "output": sha256_file(publication.path)}
             publication.commit()
-        report.wall_s = time.perf_counter() - began
+        cpu_s, report.peak_rss_bytes = process_cost()
+        report.wall_s, report.cpu_s = time.perf_counter() - began, cpu_s - spent_s
         return report
 
     def _look(self, still: Still, plan: StillPlan) -> tuple[Faces, dict[str, Any]]:
@@ -289,7 +294,7 @@ def _named(publication: Publication) -> Iterator[None]:
 
 
 def _write(
-    still: Still, plan: StillPlan, patches: Sequence[Patch], path: Path
+    still: Still, plan: StillPlan, patches: Sequence[Patch], publication: Publication
 ) -> tuple[Written, FidelityReport]:
     """Write the photo under its temporary name and read it back; the first that is close enough stays.
 
@@ -304,10 +309,10 @@ def _write(
     else:
         edited, choices = still, iter((untouched(still, plan.metadata),))
     for choice in choices:
-        path.write_bytes(choice.data)
+        publication.write(choice.data)
         touched = tuple(patches) if changed else ()
         promise = Promise(still, edited, touched, plan.target, plan.metadata, choice.metadata, choice.exact)
-        checked = verify_still(promise, path)
+        checked = verify_still(promise, publication.path)
         if checked.ok:
             return choice, checked
     checked.raise_if_broken()
@@ -328,5 +333,6 @@ def _notes(choice: Written, chain: EffectChain) -> tuple[str, ...]:
     stats = chain.stats
     for reason in {**stats.blackouts, **stats.skipped}:
         what = "blacked out" if reason in stats.blackouts else "left without the effect"
-        notes.append(f"{what}: {reason} ({stats.first.get(reason, '')})")
+        first = stats.first.get(reason, "")
+        notes.append(f"{what}: {reason}" + f" ({first})" * bool(first))
     return tuple(notes)

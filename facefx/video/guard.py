@@ -151,6 +151,8 @@ def _sniff(file: Path) -> str:
     for prefix, name in _REFUSED_PREFIXES.items():
         if head.startswith(prefix):
             return f"{name}, which names other files and is never followed"
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+        return "a photo, which only facefx run and facefx.faces take"
     if head[4:8] in (b"ftyp", b"mdat", b"free", b"wide", b"skip"):
         return "an MP4 whose index (moov) is missing: it was cut short, or its recorder never finished"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
