@@ -169,6 +169,9 @@ def _check_destination(target: Path) -> None:
     parent = target.parent
     if target.is_dir():
         raise SinkError(f"{target}: is a folder, expected the name of a file to write")
+    if target.exists() and not target.is_file():
+        # The finished file takes the place of what has its name, and nobody means a device to go.
+        raise SinkError(f"{target}: is a device or a pipe, expected the name of a file to write")
     if not parent.is_dir():
         raise SinkError(f"{target}: folder {parent} does not exist; make it first")
     try:

@@ -65,6 +65,15 @@ def test_commit_gives_the_final_name_only(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    """Root may rename over /dev/null, and every program of the machine would suffer."""
+    pipe = tmp_path / "out.mp4"
+    os.mkfifo(pipe)
+    with pytest.raises(SinkError, match="is a device or a pipe"), publishing(str(pipe)):
+        pass
+    assert pipe.is_fifo()
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("no/such/out.mp4", "does not exist"), ("", "is a folder")],
