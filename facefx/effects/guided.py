@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Smoothing", "correct", "plan_smoothing", "shrink"]
+__all__ = ["Smoothing", "blurred", "correct", "plan_smoothing", "shrink"]
 
 Plane = NDArray[Any]
 Small = NDArray[np.float32]
@@ -56,16 +56,23 @@ def shrink(plane: Plane, step_x: int, step_y: int, size: tuple[int, int]) -> Sma
     )
 
 
+def blurred(small: Small, sigma: float) -> Small:
+    """Return a Gaussian blur; sigma in samples, 0 gives the copy itself."""
+    if sigma <= 0:
+        return small
+    side = 2 * max(1, round(_REACH * sigma)) + 1
+    return np.asarray(cv2.GaussianBlur(small, (side, side), sigma, borderType=cv2.BORDER_REPLICATE))
+
+
 def plan_smoothing(
-    small: Small, weight: Small, *, sigma: float, eps: float, detail: float, detail_sigma: float
+    small: Small, coarse: Small, weight: Small, *, sigma: float, eps: float, detail: float
 ) -> Smoothing:
     """Find what smooths a plane, from its small copy.
 
-    weight: 0..1, how much of the smoothing each sample gets, and how much it says about its
-    neighbours. sigma: of the window, in samples. eps: in codes squared, the variance at which a
-    window is smoothed by half. detail: 0..1, the part of the finest texture that stays.
-    detail_sigma: in samples, the blur that takes the finest texture away; the small copy has lost
-    about half a sample's worth already.
+    coarse: the small copy without the finest texture. weight: 0..1, how much of the smoothing each
+    sample gets, and how much it says about its neighbours. sigma: of the window, in samples. eps: in
+    codes squared, the variance at which a window is smoothed by half. detail: 0..1, the part of the
+    finest texture that stays.
     """
     a, b = _coefficients(small, weight, sigma, eps)
     slope, offset = weight * (1 - a), weight * b
@@ -73,7 +80,6 @@ def plan_smoothing(
         return Smoothing(slope, offset)
     # A part of the correction is made for the blurred plane and applied to the plane itself: it moves
     # coarse texture and lets the fine ride on top.
-    coarse = _blurred(small, detail_sigma) if detail_sigma > 0 else small
     return Smoothing(slope * np.float32(1 - detail), offset - np.float32(detail) * slope * coarse)
 
 
@@ -104,18 +110,13 @@ def _coefficients(small: Small, weight: Small, sigma: float, eps: float) -> tupl
     centre = np.float32(float(np.vdot(small, weight)) / max(float(weight.sum()), _NO_WEIGHT))
     level = small - centre
     first = level * weight
-    sums = _blurred(cv2.merge((weight, first, first * level)), sigma)
+    sums = blurred(cv2.merge((weight, first, first * level)), sigma)
     total, first, second = cv2.split(sums)
     share = 1 / (total + np.float32(_NO_WEIGHT))
     mean = first * share
     variance = np.maximum(second * share - mean * mean, 0)
     a = variance / (variance + np.float32(eps))
     # With the same weights again: a window in the hair says nothing about the skin beside it.
-    share_a, share_b = cv2.split(_blurred(cv2.merge((a * weight, (mean - a * mean) * weight)), sigma))
+    share_a, share_b = cv2.split(blurred(cv2.merge((a * weight, (mean - a * mean) * weight)), sigma))
     a, b = share_a * share, share_b * share
     return a, b + centre * (1 - a)
-
-
-def _blurred(small: Small, sigma: float) -> Small:
-    side = 2 * max(1, round(_REACH * sigma)) + 1
-    return np.asarray(cv2.GaussianBlur(small, (side, side), sigma, borderType=cv2.BORDER_REPLICATE))

@@ -62,7 +62,7 @@ def _chroma_gate(patch: Patch, weight: Small, grid: Grid) -> list[Small]:
     """0..1: how near each sample's colour is to the mean of those that have weight; [] for gray."""
     planes: list[NDArray[Any]] = []
     for plane in patch.planes[1:]:
-        small = cv2.resize(plane.astype(np.float32), grid.size, interpolation=cv2.INTER_AREA)
+        small = _on_grid(plane, patch, grid)
         planes += [small] if small.ndim == 2 else list(cv2.split(small))
     total = float(weight.sum())
     if not planes or not total:
@@ -75,3 +75,23 @@ def _chroma_gate(patch: Patch, weight: Small, grid: Grid) -> list[Small]:
     np.sqrt(distance, out=distance)
     gate = (_CHROMA_FAR * unit - distance) * np.float32(1 / ((_CHROMA_FAR - _CHROMA_NEAR) * unit))
     return [np.clip(gate, 0, 1, out=gate)]
+
+
+def _on_grid(plane: NDArray[Any], patch: Patch, grid: Grid) -> NDArray[Any]:
+    """A chroma plane of a patch as float32 means on a grid, which may reach beyond it.
+
+    A picture of odd size ends within a chroma sample and within a square of the grid: the last row and
+    column are repeated to fill them, so that the rest is not stretched.
+    """
+    pixels, (rows, columns) = patch.format.pixels, plane.shape[:2]
+    across, down = (int(grid.width * grid.step_x), int(grid.height * grid.step_y))
+    right = -(-across >> pixels.shift_x) - columns
+    below = -(-down >> pixels.shift_y) - rows
+    if right or below:
+        plane = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    size = (
+        (columns + right << pixels.shift_x) // int(grid.step_x),
+        (rows + below << pixels.shift_y) // int(grid.step_y),
+    )
+    small = cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small[: grid.height, : grid.width])

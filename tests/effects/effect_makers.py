@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from facefx.effects.chain import EffectChain
 from facefx.effects.effect import Effect, EffectParams, Family, Need, Rectangle
+from facefx.faces.topology import topology
 from facefx.values import Color, Face, FaceSource, FieldOrder, Patch, PixelFormat, Planes, StreamFormat
 
 Box = tuple[float, float, float, float]
@@ -63,6 +66,69 @@ def flat(format: StreamFormat, codes: tuple[int, int, int]) -> Planes:
 def face(xyxy: Box, track_id: int = 1, pts: int = 0, landmarks: NDArray[np.float32] | None = None) -> Face:
     """A face in a place."""
     return Face(pts, track_id, xyxy, 0.9, FaceSource.DETECTED, landmarks)
+
+
+# Middle and half axes of each region, in diameters of the face from its middle; left is the subject's.
+_REGIONS = {
+    "face_oval": (0.0, 0.0, 0.42, 0.57),
+    "left_brow": (0.18, -0.24, 0.11, 0.02),
+    "right_brow": (-0.18, -0.24, 0.11, 0.02),
+    "left_eye": (0.18, -0.12, 0.08, 0.03),
+    "right_eye": (-0.18, -0.12, 0.08, 0.03),
+    "lips_outer": (0.0, 0.28, 0.15, 0.06),
+}
+
+
+def mesh_face(centre: tuple[float, float], size: float, turned: float = 0.0, track_id: int = 1) -> Face:
+    """A face whose regions are ellipses; eyes are as pointed as eyes are. turned: degrees clockwise."""
+    points = np.zeros((468, 3), np.float32)
+    for name, (x, y, half_x, half_y) in _REGIONS.items():
+        loop = list(topology("mediapipe-468").regions[name])
+        angles = np.arange(len(loop)) * (2 * np.pi / len(loop))
+        thin = np.abs(np.sin(angles)) if name.endswith("eye") else 1
+        points[loop, 0] = x + half_x * np.cos(angles)
+        points[loop, 1] = y + half_y * np.sin(angles) * thin
+    cos, sin = math.cos(math.radians(turned)), math.sin(math.radians(turned))
+    points[:, :2] = points[:, :2] @ np.array(((cos, sin), (-sin, cos)), np.float32) * size + centre
+    (x0, y0), (x1, y1) = points[:, :2].min(axis=0).tolist(), points[:, :2].max(axis=0).tolist()
+    return Face(0, track_id, (x0, y0, x1, y1), 0.9, FaceSource.DETECTED, points, "mediapipe-468")
+
+
+def within(format: StreamFormat, corners: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(h, w) luma pixels whose middle lies in a polygon, by counting the sides left of it."""
+    px, py = np.arange(format.width)[None, :] + 0.5, np.arange(format.height)[:, None] + 0.5
+    odd = np.zeros((format.height, format.width), bool)
+    for (x0, y0), (x1, y1) in zip(corners.tolist(), np.roll(corners, -1, axis=0).tolist(), strict=True):
+        if y0 != y1:
+            odd ^= ((y0 <= py) != (y1 <= py)) & (px < (x1 - x0) * (py - y0) / (y1 - y0) + x0)
+    return odd
+
+
+def skin(format: StreamFormat, seed: int = 0, contrast: float = 4.0) -> Planes:
+    """A picture of nothing but skin, with texture of that contrast in codes of 8 bits."""
+    unit = 1 << (format.pixels.depth - 8)
+    luma, *chroma = flat(format, (140 * unit, 112 * unit, 152 * unit))
+    texture = np.random.default_rng(seed).normal(0, contrast * unit, luma.shape)
+    pairs = [np.stack((chroma[0][..., 0], chroma[0][..., 1] + 40 * unit), -1)] if _paired(format) else chroma
+    return (np.rint(luma + texture).astype(luma.dtype), *(plane.astype(luma.dtype) for plane in pairs))
+
+
+def _paired(format: StreamFormat) -> bool:
+    return format.pixels.layout == "semiplanar"
+
+
+def real_face(media: Path, models: Path, name: str, scale: float = 1.0) -> tuple[StreamFormat, Planes, Face]:
+    """A still in full-range 4:4:4 and its first face, with the landmarks that are kept beside the weights."""
+    bgr = cv2.imread(str(media / "stills" / name))
+    size = round(bgr.shape[1] * scale), round(bgr.shape[0] * scale)
+    bgr = bgr if scale == 1 else cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+    y, v, u = cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2YCrCb))
+    with np.load(models / "golden" / "stills.npz") as kept:
+        mesh = kept[f"{name}/mesh0"][0] * (*size, size[0])
+    (x0, y0), (x1, y1) = mesh[:, :2].min(axis=0).tolist(), mesh[:, :2].max(axis=0).tolist()
+    points = mesh.astype(np.float32)
+    found = Face(0, 1, (x0, y0, x1, y1), 0.9, FaceSource.DETECTED, points, "mediapipe-468")
+    return stream("yuvj444p", *size), (y, u, v), found
 
 
 def painted(chain: EffectChain, planes: Planes, faces: Sequence[Face]) -> tuple[Planes, list[Patch]]:

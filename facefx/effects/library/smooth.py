@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.effect import Effect, EffectParams, Rectangle
-from facefx.effects.guided import Small, correct, plan_smoothing, shrink
+from facefx.effects.guided import Small, blurred, correct, plan_smoothing, shrink
 from facefx.effects.kernels import window
 from facefx.effects.masks import Grid, Mesh, Points
 from facefx.effects.skin import skin_outline, skin_weight
@@ -23,8 +23,9 @@ __all__ = ["Smooth"]
 _FACE_SAMPLES = 64
 # A smaller face has no skin to see: nothing is done up to the first, and all from the second on.
 _NO_SIZE_PX, _FULL_SIZE_PX = 24.0, 40.0
-# Fade at the edges of the skin.
-_FADE = 0.02
+# Fade at the edges of the skin: so long, and so many of the filter's squares at least, so that a
+# square that is grown again reaches no pixel of the other side.
+_FADE, _FADE_SQUARES = 0.02, 1.25
 # Texture below about this size is pores and grain, which `detail` keeps.
 _FINE = 0.01
 # Shades that differ by so much are smoothed by half: a part of the face's mean luma, because a
@@ -88,7 +89,9 @@ class Smooth(Effect):
         self._last: tuple[Face, _Place] | None = None
 
     def region(self, face: Face) -> Rectangle | None:
-        """The face up to the hairline, on the grid of the filter; None for a face that is too small."""
+        """The face up to the hairline, on the grid of the filter; None where nothing is to be done."""
+        if not self.params.strength:
+            return None
         place = self._place(face)
         return place.region if place.strength else None
 
@@ -105,19 +108,17 @@ class Smooth(Effect):
         fields = 2 if self.format.field_order else 1
         lumas = [patch.planes[0][i::fields] for i in range(fields)]
         smalls = [shrink(luma, step, step // fields, grid.size) for luma in lumas]
-        whole = smalls[0] if fields == 1 else (smalls[0] + smalls[1]) * np.float32(0.5)
-        weight = skin_weight(place.mesh, place.outline, patch, whole, grid, _FADE * size)
-        eps = self._eps(whole, weight)
+        # Shrinking and growing have taken half a square's worth of the finest texture already.
         fine = math.sqrt(max((_FINE * size / step) ** 2 - 0.25, 0))
-        for luma, small in zip(lumas, smalls, strict=True):
-            smoothing = plan_smoothing(
-                small,
-                weight,
-                sigma=self.params.radius * size / step,
-                eps=eps,
-                detail=self.params.detail,
-                detail_sigma=fine,
-            )
+        coarses = [blurred(small, fine) for small in smalls]
+        # Without that texture, a thin fold is as dark on any grid, so that a face that grows onto the next
+        # one keeps its weights.
+        whole = coarses[0] if fields == 1 else (coarses[0] + coarses[1]) * np.float32(0.5)
+        fade = max(_FADE * size, _FADE_SQUARES * step)
+        weight = skin_weight(place.mesh, place.outline, patch, whole, grid, fade)
+        sigma, eps = self.params.radius * size / step, self._eps(whole, weight)
+        for luma, small, coarse in zip(lumas, smalls, coarses, strict=True):
+            smoothing = plan_smoothing(small, coarse, weight, sigma=sigma, eps=eps, detail=self.params.detail)
             correct(luma, smoothing, step, step // fields, place.strength, self.format.color.luma_range)
 
     def _place(self, face: Face) -> _Place:
