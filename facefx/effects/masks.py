@@ -8,10 +8,9 @@ any resolution.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import accumulate
 from types import MappingProxyType
 from typing import Literal
 
@@ -23,10 +22,11 @@ from facefx.errors import EffectError
 from facefx.faces.topology import topology
 from facefx.values import Face, Patch
 
-__all__ = ["Fade", "Grid", "Mesh", "middle", "soft_mask"]
+__all__ = ["Fade", "Grid", "Mesh", "middle", "soft_mask", "soft_masks"]
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.uint8]
+Kernel = NDArray[np.float32]
 Fade = Literal["inside", "across", "outside"]
 
 # In samples: below this a fade is narrower than the antialiased edge.
@@ -133,18 +133,31 @@ def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade =
     through one half at the outline; "inside" has fallen to 0 one sigma within it, and is 255 from 2.5
     sigma inwards; "outside" is 255 within and to one sigma beyond, and 0 from 2.5 sigma on.
     """
+    return soft_masks([(tuple(outlines), fade)], grid, sigma)[0]
+
+
+def soft_masks(regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float) -> list[Mask]:
+    """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long."""
     across, down = sigma / grid.step_x, sigma / grid.step_y
     fades = min(across, down) >= _MIN_SIGMA
     # A margin as wide as the fade, so that what lies beyond the grid fades into it.
-    right, below = (math.ceil(_REACH * across), math.ceil(_REACH * down)) if fades else (0, 0)
-    mask = _drawn(tuple(outlines), grid, right, below)
-    within = slice(below, below + grid.height), slice(right, right + grid.width)
+    margin = (math.ceil(_REACH * across), math.ceil(_REACH * down)) if fades else (0, 0)
+    drawn = _drawn([outlines for outlines, _ in regions], grid, *margin)
     if not fades:
-        return mask
-    kernel_x = cv2.getGaussianKernel(2 * right + 1, across, cv2.CV_32F)
-    kernel_y = cv2.getGaussianKernel(2 * below + 1, down, cv2.CV_32F)
+        return drawn
+    kernels = [
+        cv2.getGaussianKernel(2 * reach + 1, length, cv2.CV_32F)
+        for reach, length in zip(margin, (across, down), strict=True)
+    ]
+    within = slice(margin[1], margin[1] + grid.height), slice(margin[0], margin[0] + grid.width)
+    return [_faded(mask, kernels, within, fade) for mask, (_, fade) in zip(drawn, regions, strict=True)]
+
+
+def _faded(mask: Mask, kernels: Sequence[Kernel], within: tuple[slice, slice], fade: Fade) -> Mask:
+    """Blur a mask and make of the blur what the fade asks for, without the margin."""
     gain, level = {"inside": (_STEEP, 255 * (1 - _STEEP)), "across": (1, 0), "outside": (_STEEP, 0)}[fade]
-    faded = cv2.sepFilter2D(mask, cv2.CV_32F, kernel_x * gain, kernel_y, borderType=cv2.BORDER_CONSTANT)
+    across, down = kernels
+    faded = cv2.sepFilter2D(mask, cv2.CV_32F, across * gain, down, borderType=cv2.BORDER_CONSTANT)
     faded = cv2.add(faded[within], (level,), dtype=cv2.CV_8U)
     if fade == "outside":
         # A corner of an eye is too sharp for its blur to be whole there.
@@ -153,54 +166,61 @@ def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade =
     return np.asarray(faded)
 
 
-def _drawn(outlines: tuple[Points, ...], grid: Grid, right: int, below: int) -> Mask:
-    """How much of each sample lies within the outlines, 0..255: the grid with a margin.
+def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int) -> list[Mask]:
+    """How much of each sample lies within each region's outlines, 0..255: the grid with a margin.
 
     OpenCV's antialiased polygons are half a sample too wide, and jump by most of a sample's code where an
     outline moves by a tenth of it. Here a sample is so many lines, each covered from crossing to
     crossing, exactly, so that a mask moves as smoothly as the landmarks do.
     """
     width, height = grid.width + 2 * right, grid.height + 2 * below
-    row, x, turn = _crossings(outlines, grid, right, below)
+    row, x, turn = _crossings(regions, grid, right, below)
     if not len(row):
-        return np.zeros((height, width), np.uint8)
+        return [np.zeros((height, width), np.uint8) for _ in regions]
     column = np.clip(x, 0, width, out=x).astype(np.intp)
     part = (x - column) * turn
     index = row * (width + 2) + column
     # Each crossing adds itself to all that lies right of it: to its own sample in part.
-    steps = np.bincount(index, turn - part, height * (width + 2))
-    steps += np.bincount(index + 1, part, height * (width + 2))
+    rows = height * len(regions)
+    steps = np.bincount(index, turn - part, rows * (width + 2))
+    steps += np.bincount(index + 1, part, rows * (width + 2))
     # Sums along the rows, as a difference of sums over rectangles: a third of the time of cumsum.
-    sums = cv2.integral(steps.reshape(height, width + 2))[:, 1 : width + 1]
-    return np.asarray(cv2.convertScaleAbs(cv2.subtract(sums[1:], sums[:-1]), alpha=255 / _LINES))
+    sums = cv2.integral(steps.reshape(rows, width + 2))[:, 1 : width + 1]
+    masks = cv2.convertScaleAbs(cv2.subtract(sums[1:], sums[:-1]), alpha=255 / _LINES)
+    return [masks[top : top + height] for top in range(0, rows, height)]
 
 
 def _crossings(
-    outlines: tuple[Points, ...], grid: Grid, right: int, below: int
+    regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """Where outlines cross lines of the grid with a margin: row, place across in samples, and which way.
 
-    Each row has so many lines; the way is 1 where an outline's inside begins and -1 where it ends, or the
-    other way round.
+    Each row has so many lines; the rows of one region follow those of the last. The way is 1 where an
+    outline's inside begins and -1 where it ends, or the other way round.
     """
+    outlines = [outline for region in regions for outline in region]
     if not outlines:
         return np.zeros(0, np.intp), np.zeros(0), np.zeros(0)
-    ends = list(accumulate(map(len, outlines)))
-    starts = [0, *ends[:-1]]
+    lengths = np.array([len(outline) for outline in outlines])
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
     here = grid.place(np.concatenate(outlines)).astype(np.float64)
     here = (here + np.array((right + 0.5, below + 0.5))) * (1, _LINES)
     following = np.arange(1, len(here) + 1)
-    following[np.array(ends) - 1] = starts
+    following[ends - 1] = starts
     (x, y), (next_x, next_y) = here.T, here[following].T
     # Outlines that run the other way round count the other way, so that they unite where they overlap.
     round_ = np.sign(np.add.reduceat(x * next_y - next_x * y, starts))
-    turn = np.sign(next_y - y) * np.repeat(round_, [len(outline) for outline in outlines])
+    turn = np.sign(next_y - y) * np.repeat(round_, lengths)
     last = (grid.height + 2 * below) * _LINES
     low, high = np.clip(np.ceil(np.sort((y, next_y), axis=0) - 0.5), 0, last).astype(np.intp)
-    edge = np.repeat(np.arange(len(here)), high - low)
-    line = np.arange(len(edge)) - np.repeat(np.cumsum(high - low) - high, high - low)
-    slope = np.divide(next_x - x, next_y - y, out=np.zeros_like(x), where=high > low)
-    return line // _LINES, x[edge] + (line + 0.5 - y[edge]) * slope[edge], turn[edge]
+    count = high - low
+    edge = np.repeat(np.arange(len(here)), count)
+    line = np.arange(len(edge)) + np.repeat(low - (np.cumsum(count) - count), count)
+    slope = np.divide(next_x - x, next_y - y, out=np.zeros_like(x), where=count > 0)
+    region = np.repeat(np.arange(len(regions)), [sum(map(len, outlines)) for outlines in regions])
+    above = (region * (grid.height + 2 * below))[edge]
+    return line // _LINES + above, x[edge] + (line + 0.5 - y[edge]) * slope[edge], turn[edge]
 
 
 @cache

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefx.effects.masks import Grid, Mesh, Points, middle, soft_mask
+from facefx.effects.masks import Grid, Mesh, Points, middle, soft_masks
 from facefx.values import Patch
 
 __all__ = ["skin_outline", "skin_weight"]
@@ -43,9 +43,9 @@ def skin_weight(mesh: Mesh, outline: Points, patch: Patch, luma: Small, grid: Gr
     It is exactly 0 outside the face and on eyes, brows and lips. outline: of the skin. luma: the patch's
     luma on that grid, in codes. sigma: of the fades at the outlines, in luma pixels.
     """
-    within = soft_mask([outline], grid, sigma, "inside")
-    features = soft_mask([mesh.outline(name) for name in _FEATURES], grid, sigma, "outside")
-    weight = cv2.multiply(within, cv2.bitwise_not(features), scale=1 / 255**2, dtype=cv2.CV_32F)
+    features = [mesh.outline(name) for name in _FEATURES]
+    within, within_features = soft_masks([([outline], "inside"), (features, "outside")], grid, sigma)
+    weight = cv2.multiply(within, cv2.bitwise_not(within_features), scale=1 / 255**2, dtype=cv2.CV_32F)
     total = float(weight.sum())
     if not total:
         return np.asarray(weight)
