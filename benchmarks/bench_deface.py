@@ -119,17 +119,9 @@ def _pair(clip: Path, folder: Path, deface: Path) -> dict[str, list[str]]:
     threads = str(os.cpu_count() or 1)
     encode = ["--codec", "libx264", "--preset", PRESET, "--crf", CRF, "--encoder-threads", threads]
     runs = {name: [str(deface), str(clip), *solid, "--backend", kind] for name, kind in BACKENDS.items()}
-    bare = [
-        sys.executable,
-        "-m",
-        "benchmarks.bare",
-        str(clip),
-        str(folder / "bare.mp4"),
-        PRESET,
-        CRF,
-        threads,
-    ]
-    return {**runs, OURS: facefx("run", clip, ours, "--effect", "solid", *encode), BARE: [*bare, threads]}
+    rest = [str(clip), str(folder / "bare.mp4"), PRESET, CRF, threads]
+    bare = [sys.executable, "-m", "benchmarks.bare", *rest]
+    return {**runs, OURS: facefx("run", clip, ours, "--effect", "solid", *encode), BARE: bare}
 
 
 def _ratio(theirs: list[float], ours: list[float]) -> Spread:
