@@ -48,7 +48,7 @@ class LandmarkerSpec:
 
     name, net: as in the catalog. sha256: of the net's file. smoothing: (min_cutoff in Hz, beta) of
     the One-Euro filter, or None for landmarks as the net gives them. leap_s: longest time between two
-    looks at a face that moves evenly; 0 looks at every frame. reason: why this one was chosen.
+    looks at a face that rests, by half; 0 looks at every frame. reason: why this one was chosen.
     """
 
     name: str
@@ -147,6 +147,7 @@ class FaceLandmarker:
         self._grid = Grid(spec.leap_s, clock, frame_period) if spec.leap_s else None
         self._anchor = anchor_pts
         self._cell: int | None = None
+        self._newest: int | None = None
         self._waiting: list[_Waiting] = []
         self._pending: deque[_Pending] = deque()
 
@@ -188,7 +189,7 @@ class FaceLandmarker:
         Raises ModelError if the net fails.
         """
         self._settle()
-        self._cell = None
+        self._cell = self._newest = None
         return self._finished()
 
     def close(self) -> None:
@@ -224,8 +225,10 @@ class FaceLandmarker:
     def _take(self, waiting: _Waiting) -> None:
         """Let a frame wait for the next key frame, or settle all that do where it is one."""
         pts = waiting.frame.pts
-        if self._waiting and pts <= self._waiting[-1].frame.pts:
+        if self._newest is not None and pts <= self._newest:
             self._settle()
+            self._cell = None  # time ran backwards: what comes has no key frame before it
+        self._newest = pts
         if self._anchor is None:
             self._anchor = pts
         cell = None if self._grid is None else self._grid.cell(pts - self._anchor)

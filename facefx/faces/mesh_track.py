@@ -19,7 +19,7 @@ from facefx.faces.policy import Clock
 from facefx.faces.roi import Roi, bounds
 from facefx.values import Planes
 
-__all__ = ["SAME_FACE", "Box", "FaceFrame", "MeshStats", "MeshTracks", "Missing", "Restart", "Sight"]
+__all__ = ["SAME_FACE", "Box", "FaceFrame", "Last", "MeshStats", "MeshTracks", "Missing", "Restart", "Sight"]
 
 Box = tuple[float, float, float, float]
 Points = NDArray[np.float64]
@@ -33,8 +33,9 @@ _ONE_FACE = 0.6
 # A face not met for longer is met anew.
 _GAP_S = 0.5
 # A net is nearly as sure of a head that hangs down and draws an upright mesh on it: on stills it gives
-# 1 - 1e-6 at most to those, and more than that to 19 in 20 upright ones.
-_UPRIGHT = 1 - 1e-6
+# 1 - 1e-6 at most to those, and more than that to 19 in 20 upright ones. Those that are tilted get it at a
+# second look or a third.
+_UPRIGHT, _DOUBTS = 1 - 1e-6, 2
 _TURNS = (0.0, math.pi / 2, -math.pi / 2, math.pi)
 # How often all turns are tried while nothing is seen.
 _SEARCH_S = 0.25
@@ -119,16 +120,27 @@ class Sight:
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1.0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Last:
+    """A face in the last frame that has it: pts, mesh, and its pixels where they were kept."""
+
+    pts: int
+    sight: Sight
+    glimpse: NDArray[np.uint8] | None
+
+
 @dataclass(slots=True)
 class _Track:
     """What is remembered of one face: where to look next, what smooths it, and when that was fed.
 
-    met: pts of the last frame that has the face. sight: its mesh there, not smoothed. roll: how the head
-    was turned when it was last seen. searched: the cell of pts in which every turn was tried last.
+    met: pts of the last frame that has the face. sight: its mesh there, not smoothed; glimpse: its pixels
+    there, where it was asked for. roll: how the head was turned when it was last seen. searched: the cell
+    of pts in which every turn was tried last.
     """
 
     met: int
     sight: Sight | None = None
+    glimpse: NDArray[np.uint8] | None = None
     roi: Roi | None = None
     roll: float | None = None
     filter: OneEuro | None = None
@@ -159,6 +171,10 @@ class MeshTracks:
         """How many faces are remembered."""
         return len(self._tracks)
 
+    def seconds(self, ticks: int) -> float:
+        """What so many ticks of the stream last."""
+        return self._clock.seconds(ticks)
+
     def clear(self) -> None:
         """Forget everybody."""
         self._tracks.clear()
@@ -171,10 +187,23 @@ class MeshTracks:
         for track_id in [key for key, track in self._tracks.items() if pts - track.met > self._gap]:
             del self._tracks[track_id]
 
-    def last(self, track_id: int) -> tuple[int, Sight] | None:
-        """The pts and the mesh of a face in the last frame that has it; None where that had no mesh."""
+    def last(self, track_id: int) -> Last | None:
+        """What is known of a face in the last frame that has it; None where that had no mesh."""
         track = self._tracks.get(track_id)
-        return None if track is None or track.sight is None else (track.met, track.sight)
+        if track is None or track.sight is None:
+            return None
+        return Last(track.met, track.sight, track.glimpse)
+
+    def keep_glimpse(self, frame: FaceFrame) -> None:
+        """Remember the pixels of the faces that were just seen in a frame, to compare later ones with."""
+        for track_id in frame.boxes:
+            track = self._tracks[track_id]
+            if track.sight is not None:
+                track.glimpse = self.glimpse(frame.planes, track.sight.box)
+
+    def glimpse(self, planes: Planes, box: Box) -> NDArray[np.uint8]:
+        """What lies within a box, in miniature; see Cropper.glimpse."""
+        return self._cropper.glimpse(planes[0], box)
 
     def look(self, frame: FaceFrame, known: Mapping[int, Sight] | None = None) -> list[Points | None]:
         """The landmarks of one frame's faces, in the order of its boxes; `advance` announced the frame.
@@ -237,7 +266,7 @@ class MeshTracks:
         surest wins; in a face that is seen no better, once in a cell of pts, so that every worker
         tries in the same frames.
         """
-        sight = self.see(planes, Roi.around(box, track.roll or 0.0), box)
+        sight = self._at_turn(planes, box, track.roll or 0.0)
         if sight is not None and (track.roll is not None or sight.score >= _UPRIGHT):
             return sight
         cell = track.met // self._search
@@ -245,8 +274,23 @@ class MeshTracks:
             return None
         track.searched = cell
         turns = _TURNS[1:] if track.roll is None else _TURNS
-        sights = [sight, *(self.see(planes, Roi.around(box, turn), box) for turn in turns)]
+        sights = [sight, *(self._at_turn(planes, box, turn) for turn in turns)]
         return max((s for s in sights if s is not None), key=lambda s: s.score, default=None)
+
+    def _at_turn(self, planes: Planes, box: Box, roll: float) -> Sight | None:
+        """Look at a box for a head that is turned so; while that is not sure, again as the mesh lies.
+
+        A head that is tilted is seen for sure after a look or two, one that was taken for another never is.
+        """
+        sight = self.see(planes, Roi.around(box, roll), box)
+        for _ in range(_DOUBTS):
+            if sight is None or sight.score >= _UPRIGHT:
+                break
+            again = self.see(planes, sight.roi, box)
+            if again is None or sight.roi.is_near(again.roi, _SETTLED):
+                break
+            sight = again
+        return sight
 
     def see(self, planes: Planes, roi: Roi, box: Box) -> Sight | None:
         """Run the net once; None where it says that there is no face.
@@ -261,7 +305,7 @@ class MeshTracks:
 
     def _conclude(self, track: _Track, pts: int, sight: Sight | None) -> Points | None:
         """Remember where to look next, and smooth."""
-        track.sight = sight
+        track.sight, track.glimpse = sight, None
         if sight is None:
             track.roi = track.filter = None
             return None

@@ -81,9 +81,10 @@ class Roi:
         )
 
     def is_near(self, other: Roi, share: float) -> bool:
-        """True where centre and side differ by no more than this share of the side."""
+        """True where centre, side and corners differ by no more than about this share of the side."""
         apart = max(abs(self.x - other.x), abs(self.y - other.y), abs(self.side - other.side))
-        return apart <= share * self.side
+        turned = abs(math.remainder(self.roll - other.roll, 2 * math.pi))
+        return apart <= share * self.side and turned <= 2 * share
 
     def matrix(self, size: int) -> Matrix:
         """(3, 3) map from a crop of size × size to the upright picture."""

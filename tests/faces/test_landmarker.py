@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import cycle
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from detector_makers import batch_of
+from detector_makers import batch_of, read
 from mesh_films import MOUTH, SPEC, Puppet, PuppetNet, faces_of, film, paint, run
 from numpy.typing import NDArray
 
@@ -297,7 +298,25 @@ def test_an_unsure_net_is_asked_about_every_turn() -> None:
     landmarker = FaceLandmarker(SPEC, batch.format, net=net)
     faces = landmarker.process(batch, faces_of([[(0, HERE.box)]] * 2, batch.pts))
     assert faces.has_landmarks.all()
-    assert net.looks == 4 + 1 + 1
+    assert net.looks == 2 + 3 + 1 + 1  # upright, and once more as it lies; three turns; settled; followed
     net.score = 0.49
     late = FrameBatch(batch.format, batch.planes, batch.pts + 2, batch.index)
     assert not landmarker.process(late, faces_of([[(0, HERE.box)]] * 2, late.pts)).has_landmarks.any()
+
+
+@pytest.mark.parametrize("tilt", range(-45, 46, 15))
+@pytest.mark.parametrize("name", landmarker_names())
+def test_a_tilted_head_is_not_taken_for_one_that_lies_down(media: Path, name: str, tilt: int) -> None:
+    """A box does not tell how a head is turned, and a net draws a mesh on it at many a turn."""
+    portrait = read(media / "stills" / "astronaut_1.png")
+    turn = cv2.getRotationMatrix2D((230, 97.5), -tilt, 1.6)
+    turn[:, 2] += (10, 80)  # from there to the middle
+    noise = np.random.default_rng(3).normal(0, 3, (360, 480, 3))
+    picture = np.clip(cv2.warpAffine(portrait, turn, (480, 360)) + noise, 0, 255).astype(np.uint8)
+    batch = batch_of(picture)
+    box = (240.0 - 48, 177.5 - 60, 240.0 + 48, 177.5 + 60)
+    faces = FaceLandmarker(choose_landmarker(name), batch.format).process(
+        batch, faces_of([[(0, box)]], batch.pts)
+    )
+    right, left = faces.landmarks[0, [33, 263], :2].astype(float)
+    assert np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])) == pytest.approx(tilt, abs=8)

@@ -84,6 +84,14 @@ class Run:
         return float(np.linalg.norm(spots - painted, axis=2).max())
 
 
+class Talking(Puppet):
+    """Its mouth is open: lower than a resting one's."""
+
+    @property
+    def spots(self) -> NDArray[np.float64]:
+        return np.add(super().spots, [[0, 0], [0, 0], [0, 4]])
+
+
 def test_a_face_that_moves_evenly_is_looked_at_in_every_other_frame() -> None:
     run = Run(drifting(33))
     stats = run.landmarker.stats
@@ -93,6 +101,25 @@ def test_a_face_that_moves_evenly_is_looked_at_in_every_other_frame() -> None:
     assert run.error < NEAR
 
 
+def test_a_face_that_rests_is_looked_at_once_a_window() -> None:
+    run = Run(drifting(33, step=0.02))
+    assert run.landmarker.stats.meshed == 33
+    assert run.net.looks == 1 + 4 + 1
+    assert run.error < NEAR
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_resting_face_that_opens_its_mouth_for_a_frame_is_seen_with_it_open(at: int, frames: int) -> None:
+    """Neither end of the window tells of it, and the middle may not either: the pixels do."""
+    puppets = [Puppet(120, 100)] * 25
+    for i in range(8 + at, 8 + at + frames):
+        puppets[i] = Talking(120, 100)
+    run = Run(puppets)
+    assert run.error < NEAR
+    assert run.net.looks == 1 + 3 + 1 + frames
+
+
 def test_a_face_that_nods_is_looked_at_in_every_frame_of_the_nod() -> None:
     """Two frames, unseen from either key frame, would be drawn where the face is not."""
     puppets = drifting(33)
@@ -100,25 +127,26 @@ def test_a_face_that_nods_is_looked_at_in_every_frame_of_the_nod() -> None:
         puppets[i] = replace(puppets[i], y=puppets[i].y + 4)
     run = Run(puppets)
     assert run.error < NEAR
-    assert run.landmarker.stats.between == 14  # all but one window
+    assert run.landmarker.stats.between == 14  # all but those of two frames on each side
     assert run.net.looks == 33 - 14 + 1, "no look is made in vain"
 
 
-def test_a_mouth_that_opens_is_seen_though_the_head_rests() -> None:
+def test_a_mouth_that_opens_is_seen_though_the_head_moves_evenly() -> None:
     """One point in hundreds moves, so that the mean over all of them hardly does."""
 
     class Opening(PuppetNet):
         def look(self, crops: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             points, scores = super().look(crops)
-            points[:, 17] += 3.0 * (self.looks in (4, 5))
+            points[:, 17] += 3.0 * (self.looks == 4)  # half way to the next key frame
             return points, scores
 
-    batch = film(*([Puppet(120, 100)] for _ in range(9)))
-    faces = faces_of([[(0, Puppet(120, 100).box)]] * 9, batch.pts)
+    puppets = drifting(9)
+    batch = film(*([puppet] for puppet in puppets))
+    faces = faces_of([[(0, puppet.box)] for puppet in puppets], batch.pts)
     landmarker = FaceLandmarker(SPEC, batch.format, net=Opening(), frame_period=PERIOD)
-    assert not landmarker.push(batch, faces)[1:]
+    landmarker.push(batch, faces)
     landmarker.flush()
-    assert landmarker.stats.between == 2
+    assert landmarker.stats.between < 4
 
 
 def test_a_face_that_runs_is_followed_frame_by_frame() -> None:
@@ -167,7 +195,7 @@ def test_between_looks_time_counts_and_not_the_number_of_frames() -> None:
     pts = [0, 1, 2, 4, 5, 6, 8, 9, 12, 13, 14, 16, 17, 20, 21, 22, 24, 25]
     puppets = [Puppet(120 + 0.4 * at, 100) for at in pts]
     run = Run(puppets, pts=pts)
-    assert run.landmarker.stats.between >= 4
+    assert run.landmarker.stats.between >= 3
     assert run.error < NEAR
 
 
