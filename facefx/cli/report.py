@@ -60,6 +60,8 @@ def check_report(path: Path, files: Sequence[str]) -> None:
     for file in files:
         if same_place(str(path), file):
             raise UsageError(f"{path}: the report would replace {file}; give it another name")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return  # a device or a pipe, which takes it as it comes
     with publishing(str(path)):
         pass
 
