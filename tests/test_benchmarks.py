@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from itertools import pairwise
@@ -10,7 +11,7 @@ from pathlib import Path
 import av
 import pytest
 
-from benchmarks import clips, lib
+from benchmarks import bare, bench_beauty, bench_deface, bench_speed, clips, lib
 
 
 def result(*goals: lib.Goal) -> lib.Result:
@@ -98,3 +99,17 @@ def test_benchmark_clips_have_the_frames_they_claim_without_gaps(media: Path, tm
     assert steps(tmp_path / "loop.mp4") == (3 * once, step)
     assert clips.take(source, tmp_path / "first.mp4", 1) == 1
     assert steps(tmp_path / "first.mp4") == (1, set())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        bench_speed._pair(Path("c.mp4"), Path("out"), "c")["bare"],
+        bench_beauty._sides(Path("c.mp4"), Path("out"), None)[bench_beauty.BARE],
+        bench_deface._pair(Path("c.mp4"), Path("out"), Path("deface"))[bench_deface.BARE],
+    ],
+    ids=["speed", "beauty", "deface"],
+)
+def test_the_yardstick_takes_what_a_benchmark_calls_it_with(command: list[str]) -> None:
+    assert command[1:3] == ["-m", "benchmarks.bare"]
+    inspect.signature(bare.transcode).bind(*command[3:])

@@ -18,7 +18,8 @@ Matrix = NDArray[np.float64]
 
 # Up to so many samples of the plane for one of the crop, the part under it is copied before it is warped.
 _COPIED = 4
-# Least samples along the longer side of a glimpse, where the face has them: an open eye is four wide.
+# Least samples along the longer side of a glimpse of a large face: an open eye is four wide. Of a small one
+# every second pixel counts at most: a pixel's own noise is larger than what it would tell.
 _GLIMPSE = 32
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -91,17 +92,26 @@ class Cropper:
         """A box of the upright picture in miniature, as it lies in the stored one: means of 8 bits.
 
         The same box gives the same pixels of every frame, each time in memory of its own; what of it lies
-        beyond the picture is left out.
+        beyond the picture is left out, and where that is more than a half, all: (0, 0).
         """
         corners = self.placement.to_stored @ [[box[0], box[2]], [box[1], box[3]], [1.0, 1.0]]
         (x0, x1), (y0, y1) = np.sort(corners[:2], axis=1).round().astype(int).tolist()
         left, top = max(x0, 0), max(y0, 0)
         part = luma[top : max(y1, top), left : max(x1, left)]
+        if 2 * part.size < (x1 - x0) * (y1 - y0) or not part.size:
+            return np.zeros((0, 0), np.uint8)
         # Halved again and again, which takes a tenth of the time of one mean over so many pixels.
-        while max(part.shape) >= 2 * _GLIMPSE and min(part.shape) > 1:
-            rows, columns = part.shape[0] // 2, part.shape[1] // 2
-            part = cv2.resize(part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+        part = _halved(part)
+        while max(part.shape) >= 2 * _GLIMPSE:
+            part = _halved(part)
         return np.ascontiguousarray(part >> self._depth_shift, np.uint8)
+
+
+def _halved(plane: NDArray[Any]) -> NDArray[Any]:
+    """Means over 2 × 2 samples; a last odd row or column is left out."""
+    rows, columns = max(plane.shape[0] // 2, 1), max(plane.shape[1] // 2, 1)
+    part = plane[: 2 * rows, : 2 * columns]
+    return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
 def _to_bytes(crop: NDArray[Any]) -> NDArray[np.uint8]:

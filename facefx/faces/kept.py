@@ -189,9 +189,7 @@ class KeptFaces:
                 f"only {seen.first_pts}..{seen.last_pts}; {_AGAIN}"
             )
         self._times.update(batch.pts.tobytes())
-        rows = self._until(last)
-        if self._part and not self._frames:
-            rows = _cut(rows, int(np.searchsorted(rows.pts, first)), len(rows))
+        rows = self._until(last, first if self._part and not self._frames else None)
         self._frames += len(batch)
         position = np.searchsorted(batch.pts, rows.pts)
         if not np.array_equal(batch.pts[position], rows.pts):
@@ -220,14 +218,17 @@ class KeptFaces:
             self._digest.add(faces)
             yield faces
 
-    def _until(self, last: int) -> Faces:
-        """Take the rows up to this pts, reading on as far as needed."""
+    def _until(self, last: int, first: int | None = None) -> Faces:
+        """Take the rows up to this pts, reading on as far as needed; those before `first` are let go."""
         parts = [] if self._waiting is None else [self._waiting]
         while not parts or not len(parts[-1]) or int(parts[-1].pts[-1]) <= last:
             chunk = next(self._chunks, None)
             if chunk is None:
                 break
-            parts.append(chunk)
+            if first is not None:
+                chunk = _cut(chunk, int(np.searchsorted(chunk.pts, first)), len(chunk))
+            if first is None or len(chunk):
+                parts.append(chunk)
         if not parts:
             return Faces.from_rows(())
         rows = _join(parts)

@@ -19,7 +19,19 @@ from facefx.faces.policy import Clock
 from facefx.faces.roi import Roi, bounds
 from facefx.values import Planes
 
-__all__ = ["SAME_FACE", "Box", "FaceFrame", "Last", "MeshStats", "MeshTracks", "Missing", "Restart", "Sight"]
+__all__ = [
+    "GAP_S",
+    "SAME_FACE",
+    "Box",
+    "FaceFrame",
+    "Last",
+    "MeshStats",
+    "MeshTracks",
+    "Missing",
+    "Points",
+    "Restart",
+    "Sight",
+]
 
 Box = tuple[float, float, float, float]
 Points = NDArray[np.float64]
@@ -31,12 +43,13 @@ SAME_FACE = 0.3
 # Two meshes that share more than this are one face twice.
 _ONE_FACE = 0.6
 # A face not met for longer is met anew.
-_GAP_S = 0.5
+GAP_S = 0.5
 # A net is nearly as sure of a head that hangs down and draws an upright mesh on it: on stills it gives
 # 1 - 1e-6 at most to those, and more than that to 19 in 20 upright ones. Those that are tilted get it at a
 # second look or a third.
 _UPRIGHT, _DOUBTS = 1 - 1e-6, 2
 _TURNS = (0.0, math.pi / 2, -math.pi / 2, math.pi)
+_EIGHTH = math.pi / 4
 # How often all turns are tried while nothing is seen.
 _SEARCH_S = 0.25
 # A mesh found at a box is looked at again from where it lies, until its square moves by less than this
@@ -65,7 +78,7 @@ class Missing(StrEnum):
 class MeshStats:
     """Counts over all frames so far. starts: faces met for the first time, or after half a second.
 
-    between: of those that are meshed, how many were taken from a line between two looks.
+    between: how many of the meshed were taken from a line between two looks.
     """
 
     faces: int = 0
@@ -100,19 +113,23 @@ class FaceFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """A mesh in the upright picture. roi: where to look next. fit: how much its box and the face's share."""
+    """A mesh in the upright picture. roi: where to look next. fit: how much its box and the face's share.
+
+    looked: by the net; False where it was taken from a line between two that were.
+    """
 
     points: Points
     roi: Roi
     box: Box
     fit: float
     score: float
+    looked: bool = True
 
     @staticmethod
-    def of(points: Points, box: Box, score: float) -> Sight:
+    def of(points: Points, box: Box, score: float, *, looked: bool = True) -> Sight:
         """What landmarks say of where the face is. box: the face's, by its detector."""
         own = bounds(points)
-        return Sight(points, Roi.of_landmarks(points, own), own, overlap(own, box), score)
+        return Sight(points, Roi.of_landmarks(points, own), own, overlap(own, box), score, looked)
 
     @property
     def size(self) -> float:
@@ -162,7 +179,7 @@ class MeshTracks:
         self._cropper = cropper
         self._clock = clock
         self._smoothing = smoothing
-        self._gap = clock.ticks(_GAP_S)
+        self._gap = clock.ticks(GAP_S)
         self._search = max(1, clock.ticks(_SEARCH_S))
         self._tracks: dict[int, _Track] = {}
         self._now: int | None = None
@@ -205,10 +222,12 @@ class MeshTracks:
         """What lies within a box, in miniature; see Cropper.glimpse."""
         return self._cropper.glimpse(planes[0], box)
 
-    def look(self, frame: FaceFrame, known: Mapping[int, Sight] | None = None) -> list[Points | None]:
+    def look(
+        self, frame: FaceFrame, known: Mapping[int, Sight] | None = None, *, anew: bool = False
+    ) -> list[Points | None]:
         """The landmarks of one frame's faces, in the order of its boxes; `advance` announced the frame.
 
-        known: meshes by track_id that need no look.
+        known: meshes by track_id that need no look. anew: see `afresh`.
 
         Raises ModelError if the net fails.
         """
@@ -221,7 +240,7 @@ class MeshTracks:
                 self._tracks[track_id] = _Track(frame.pts)
             track = self._tracks[track_id]
             track.met = frame.pts
-            sights.append(known.get(track_id) or self._find(frame.planes, track, box))
+            sights.append(known.get(track_id) or self._find(frame.planes, track, box, anew))
         for i in _doubles(sights):
             self.stats.missing[Missing.DOUBLE] += 1
             sights[i] = None
@@ -230,13 +249,15 @@ class MeshTracks:
             for track_id, sight in zip(frame.boxes, sights, strict=True)
         ]
 
-    def _find(self, planes: Planes, track: _Track, box: Box) -> Sight | None:
+    def _find(self, planes: Planes, track: _Track, box: Box, anew: bool) -> Sight | None:
         """One face: where it was, else at its box."""
         if not (box[2] - box[0] >= 1 and box[3] - box[1] >= 1):
             self.stats.missing[Missing.NO_BOX] += 1
             return None
         if track.roi is not None:
-            sight = self.see(planes, track.roi, box)
+            sight = self.afresh(planes, track.roi.roll, box) if anew else None
+            if sight is None or sight.fit < SAME_FACE:
+                sight = self.see(planes, track.roi, box)
             if sight is not None and sight.fit >= SAME_FACE:
                 return sight
             self.stats.restarts[Restart.LOST if sight is None else Restart.DRIFTED] += 1
@@ -245,19 +266,34 @@ class MeshTracks:
 
     def _start(self, planes: Planes, track: _Track, box: Box) -> Sight | None:
         """Look at the box, then again where the mesh says that the face is."""
-        sight = self._at_box(planes, track, box)
-        for _ in range(_SETTLING):
-            if sight is None:
-                break
-            before, sight = sight.roi, self.see(planes, sight.roi, box)
-            if sight is not None and before.is_near(sight.roi, _SETTLED):
-                break
+        sight = self._settled(planes, self._at_box(planes, track, box), box)
         if sight is None:
             self.stats.missing[Missing.NO_FACE] += 1
         elif sight.fit < SAME_FACE:
             self.stats.missing[Missing.ELSEWHERE] += 1
             sight = None
         return sight
+
+    def _settled(self, planes: Planes, sight: Sight | None, box: Box) -> Sight | None:
+        """Look at a face again from where its mesh lies, until it lies still; None where that loses it."""
+        for _ in range(_SETTLING):
+            if sight is None:
+                break
+            before, sight = sight.roi, self.see(planes, sight.roi, box)
+            if sight is not None and before.is_near(sight.roi, _SETTLED):
+                break
+        return sight
+
+    def afresh(self, planes: Planes, roll: float, box: Box) -> Sight | None:
+        """Look at a face that is followed as if it were met here, for its box and about its roll.
+
+        Where a net looks depends on where it looked before, so two workers that began at different frames
+        may never quite meet. Here they do.
+
+        Raises ModelError if the net fails.
+        """
+        turned = round(roll / _EIGHTH) * _EIGHTH
+        return self._settled(planes, self.see(planes, Roi.around(box, turned), box), box)
 
     def _at_box(self, planes: Planes, track: _Track, box: Box) -> Sight | None:
         """Look at a box, which does not say how the head is turned.
@@ -310,6 +346,7 @@ class MeshTracks:
             track.roi = track.filter = None
             return None
         self.stats.meshed += 1
+        self.stats.between += not sight.looked
         track.roi, track.roll = sight.roi.snapped(), sight.roi.roll
         if self._smoothing is None:
             return sight.points

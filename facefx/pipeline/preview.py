@@ -136,6 +136,8 @@ def _check_time(info: MediaInfo, time_s: float) -> None:
 def _windows(times_s: Sequence[float], analysis: Analysis) -> list[_Window]:
     """What has to be seen for the faces at these times to be those of a run; overlaps are joined."""
     ahead_s = analysis.policy.look_ahead_s + 2 * analysis.policy.look_interval_s
+    if analysis.landmarker is not None:
+        ahead_s += 2 * analysis.landmarker.leap_s
     windows: list[_Window] = []
     for time_s in sorted(set(times_s)):
         from_s, to_s = max(0.0, time_s - REACH_S), time_s + ahead_s

@@ -120,7 +120,7 @@ def _with_faces(ready: Sequence[tuple[FrameBatch, Faces]]) -> list[Work]:
 
 
 class LandmarkStage:
-    """Faces → faces with landmarks: follows each track's mesh; keeps a few frames back.
+    """Faces → faces with landmarks: follows each track's mesh; keeps a third of a second back.
 
     anchor_pts: where the grid of key frames begins, for a stretch that is to give what the whole would.
     """

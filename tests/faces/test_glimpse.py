@@ -51,8 +51,10 @@ def test_ten_bits_are_compared_as_eight() -> None:
     assert np.array_equal(deep, cropper().glimpse(spotted((100, 60)), box))
 
 
-def test_a_box_that_leaves_the_picture_keeps_what_is_within() -> None:
-    assert cropper().glimpse(spotted((0, 0)), (-40.0, -40.0, 16.0, 16.0)).shape == (16, 16)
+def test_a_box_that_leaves_the_picture_keeps_what_is_within_while_that_is_half() -> None:
+    """A few columns at the edge must not vouch for a whole face."""
+    assert cropper().glimpse(spotted((0, 0)), (-8.0, 0.0, 24.0, 32.0)).shape == (16, 12)
+    assert cropper().glimpse(spotted((0, 0)), (-20.0, 0.0, 12.0, 32.0)).size == 0
     assert cropper().glimpse(spotted((0, 0)), (-90.0, -90.0, -50.0, -50.0)).size == 0
 
 

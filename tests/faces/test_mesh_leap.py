@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle
 
@@ -12,6 +12,7 @@ import pytest
 from mesh_films import MOUTH, SPEC, Puppet, PuppetNet, faces_of, film
 from numpy.typing import NDArray
 
+from facefx.faces.crop import Cropper
 from facefx.faces.landmarker import FaceLandmarker
 from facefx.faces.mesh_track import Missing
 from facefx.values import Faces, FrameBatch
@@ -84,12 +85,15 @@ class Run:
         return float(np.linalg.norm(spots - painted, axis=2).max())
 
 
+@dataclass(frozen=True)
 class Talking(Puppet):
-    """Its mouth is open: lower than a resting one's."""
+    """Its mouth is open: lower than a resting one's by so many pixels."""
+
+    gap: float = 4.0
 
     @property
     def spots(self) -> NDArray[np.float64]:
-        return np.add(super().spots, [[0, 0], [0, 0], [0, 4]])
+        return np.asarray(super().spots + np.array([[0, 0], [0, 0], [0, self.gap]]))
 
 
 def test_a_face_that_moves_evenly_is_looked_at_in_every_other_frame() -> None:
@@ -97,14 +101,16 @@ def test_a_face_that_moves_evenly_is_looked_at_in_every_other_frame() -> None:
     stats = run.landmarker.stats
     assert stats.meshed == 33
     assert stats.between == 16
-    assert run.net.looks == stats.net_runs == 17 + 1  # a box knows of no tilt: twice at first
+    # A box knows of no tilt: twice at first, and where it is looked at afresh.
+    assert run.net.looks == stats.net_runs == 17 + 2
     assert run.error < NEAR
 
 
 def test_a_face_that_rests_is_looked_at_once_a_window() -> None:
-    run = Run(drifting(33, step=0.02))
+    run = Run([Puppet(120, 100)] * 33)
     assert run.landmarker.stats.meshed == 33
-    assert run.net.looks == 1 + 4 + 1
+    assert run.landmarker.stats.between == 28
+    assert run.net.looks == 1 + 4 + 2
     assert run.error < NEAR
 
 
@@ -120,6 +126,19 @@ def test_a_resting_face_that_opens_its_mouth_for_a_frame_is_seen_with_it_open(at
     assert run.net.looks == 1 + 3 + 1 + frames
 
 
+@pytest.mark.parametrize("at", range(4, 13))
+def test_a_mouth_that_opens_a_little_in_a_key_frame_is_open_there_only(at: int) -> None:
+    """Both ends of a window may differ by so much and be a rest; what lies between is none the less one of
+    them, and not half a mouth for a third of a second.
+    """
+    puppets = [Puppet(120, 100)] * 25
+    for i in range(at, at + 3):
+        puppets[i] = Talking(120, 100, gap=1.0)
+    run, every = Run(puppets), Run(puppets, leap_s=0.0)
+    assert np.abs(run.landmarks - every.landmarks).max() < 0.25
+    assert run.landmarker.stats.between > 8
+
+
 def test_a_face_that_nods_is_looked_at_in_every_frame_of_the_nod() -> None:
     """Two frames, unseen from either key frame, would be drawn where the face is not."""
     puppets = drifting(33)
@@ -128,7 +147,7 @@ def test_a_face_that_nods_is_looked_at_in_every_frame_of_the_nod() -> None:
     run = Run(puppets)
     assert run.error < NEAR
     assert run.landmarker.stats.between == 14  # all but those of two frames on each side
-    assert run.net.looks == 33 - 14 + 1, "no look is made in vain"
+    assert run.net.looks == 33 - 14 + 2, "no look is made in vain"
 
 
 def test_a_mouth_that_opens_is_seen_though_the_head_moves_evenly() -> None:
@@ -214,15 +233,40 @@ def test_a_face_that_is_not_in_every_frame_of_a_window_is_not_drawn_through_it(
     assert run.error < NEAR
 
 
-def test_a_face_that_is_covered_for_a_moment_gets_nan_and_a_reason() -> None:
-    """The tracker holds its box, but there is nothing to draw a mesh on."""
-    puppets: list[Puppet | None] = list(drifting(20))
+@pytest.mark.parametrize(
+    ("at", "still"),
+    [*((at, True) for at in range(8, 17)), *((at, False) for at in range(8, 17, 2))],
+)
+def test_a_face_that_is_covered_for_a_moment_gets_nan_and_a_reason(at: int, still: bool) -> None:
+    """The tracker holds its box, but there is nothing to draw a mesh on, at whichever place of a window."""
+    puppets: list[Puppet | None] = [Puppet(120, 100)] * 25 if still else [*drifting(25)]
     boxes = [puppet.box for puppet in puppets if puppet]
-    puppets[10] = None  # half way between two key frames
+    puppets[at] = None
     run = Run(puppets, boxes=boxes)
-    assert [i for i, row in enumerate(run.landmarks) if np.isnan(row).any()] == [10]
-    assert run.landmarker.stats.missing == {Missing.NO_FACE: 1}
-    assert run.landmarker.stats.faces == run.landmarker.stats.meshed + 1
+    stats = run.landmarker.stats
+    assert [i for i, row in enumerate(run.landmarks) if np.isnan(row).any()] == [at]
+    assert stats.missing == {Missing.NO_FACE: 1}
+    assert stats.faces == stats.meshed + 1
+    assert stats.between <= 25 - 1 - 3
+    assert run.net.looks >= stats.meshed - stats.between
+
+
+def test_a_face_whose_pixels_lie_outside_the_picture_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pixels are no evidence, and no error either."""
+    monkeypatch.setattr(Cropper, "glimpse", lambda *_: np.zeros((0, 0), np.uint8))
+    run = Run([Puppet(120, 100)] * 17)
+    assert run.landmarker.stats.meshed == 17
+    assert run.landmarker.stats.between == 8
+
+
+@pytest.mark.parametrize("behind", [5, 7, 8])
+def test_nothing_is_drawn_across_a_gap(behind: int) -> None:
+    """A camera that stood still for half a second and more: the face is met anew."""
+    pts = [*range(behind), behind + 13]
+    run = Run([Puppet(120, 100)] * len(pts), pts=pts)
+    assert run.landmarker.stats.starts == 2
+    assert run.landmarker.stats.between == 0
+    assert run.net.looks == len(pts) + 2
 
 
 def test_nothing_is_drawn_from_one_face_to_another() -> None:
@@ -247,7 +291,7 @@ def test_time_that_runs_backwards_ends_a_window() -> None:
 def test_few_frames_are_held_and_none_is_lost() -> None:
     run = Run(drifting(50), sizes=(4,))
     assert run.pts == list(range(50))
-    assert run.most_held <= 4 + 4  # a window, and the batch in which it began
+    assert run.most_held <= 8 + 4  # a window, and the batch in which it began
     run.landmarker.close()
     assert run.landmarker.flush() == []
 

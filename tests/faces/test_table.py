@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+import facefx.faces.kept
 from facefx.errors import FacesError, ShapeError, SinkError
 from facefx.faces.analysis import Analysis
 from facefx.faces.detector import DetectorSpec
@@ -170,6 +171,23 @@ def test_a_part_of_the_frames_gets_its_own_faces(tmp_path: Path) -> None:
         reader = KeptFaces(table, landmarks=True, part=True)
         assert same(reader.of_batch(batch(10, 10)), rows[1][1])
         reader.finish()
+
+
+def test_what_lies_before_a_part_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last minute of two hours must not take the memory of two hours."""
+    rows = kept(tmp_path / "f.parquet", batches=400)
+    joined: list[int] = []
+    join = facefx.faces.kept._join
+    monkeypatch.setattr(
+        facefx.faces.kept,
+        "_join",
+        lambda parts: joined.append(sum(map(len, parts))) or join(parts),  # type: ignore[func-returns-value]
+    )
+    with FacesTable(tmp_path / "f.parquet") as table:
+        reader = KeptFaces(table, landmarks=True, part=True)
+        assert same(reader.of_batch(batch(3990, 10)), rows[-1][1])
+        reader.finish()
+    assert joined == [10]
 
 
 def test_missing_frames_do_not_pass_for_the_whole_video(tmp_path: Path) -> None:
