@@ -26,7 +26,6 @@ __all__ = ["Fade", "Grid", "Mesh", "middle", "soft_mask", "soft_masks"]
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.uint8]
-Kernel = NDArray[np.float32]
 Fade = Literal["inside", "across", "outside"]
 
 # In samples: below this a fade is narrower than the antialiased edge.
@@ -143,31 +142,36 @@ def soft_masks(regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sig
     # A margin as wide as the fade, so that what lies beyond the grid fades into it.
     margin = (math.ceil(_REACH * across), math.ceil(_REACH * down)) if fades else (0, 0)
     drawn = _drawn([outlines for outlines, _ in regions], grid, *margin)
+    tops = range(0, len(drawn), len(drawn) // len(regions))
     if not fades:
-        return drawn
-    kernels = [
+        return [drawn[top : top + grid.height] for top in tops]
+    across_kernel, down_kernel = (
         cv2.getGaussianKernel(2 * reach + 1, length, cv2.CV_32F)
         for reach, length in zip(margin, (across, down), strict=True)
-    ]
-    within = slice(margin[1], margin[1] + grid.height), slice(margin[0], margin[0] + grid.width)
-    return [_faded(mask, kernels, within, fade) for mask, (_, fade) in zip(drawn, regions, strict=True)]
+    )
+    # All in one: a margin is as wide as the blur reaches.
+    blurred = cv2.sepFilter2D(drawn, cv2.CV_32F, across_kernel, down_kernel, borderType=cv2.BORDER_CONSTANT)
+    columns = slice(margin[0], margin[0] + grid.width)
+    masks = []
+    for top, (_, fade) in zip(tops, regions, strict=True):
+        rows = slice(top + margin[1], top + margin[1] + grid.height)
+        mask = _faded(blurred[rows, columns], fade)
+        if fade == "outside":
+            # A corner of an eye is too sharp for its blur to be whole there.
+            around = cv2.dilate(drawn, _SQUARE)[rows, columns]
+            mask = np.asarray(cv2.max(mask, cv2.convertScaleAbs(around, alpha=_STEEP)))
+        masks.append(mask)
+    return masks
 
 
-def _faded(mask: Mask, kernels: Sequence[Kernel], within: tuple[slice, slice], fade: Fade) -> Mask:
-    """Blur a mask and make of the blur what the fade asks for, without the margin."""
+def _faded(blurred: NDArray[np.float32], fade: Fade) -> Mask:
+    """Make of a blurred mask what the fade asks for."""
     gain, level = {"inside": (_STEEP, 255 * (1 - _STEEP)), "across": (1, 0), "outside": (_STEEP, 0)}[fade]
-    across, down = kernels
-    faded = cv2.sepFilter2D(mask, cv2.CV_32F, across * gain, down, borderType=cv2.BORDER_CONSTANT)
-    faded = cv2.add(faded[within], (level,), dtype=cv2.CV_8U)
-    if fade == "outside":
-        # A corner of an eye is too sharp for its blur to be whole there.
-        around = cv2.dilate(mask, _SQUARE)[within]
-        faded = cv2.max(faded, cv2.convertScaleAbs(around, alpha=_STEEP))
-    return np.asarray(faded)
+    return np.asarray(cv2.addWeighted(blurred, gain, blurred, 0, level, dtype=cv2.CV_8U), np.uint8)
 
 
-def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int) -> list[Mask]:
-    """How much of each sample lies within each region's outlines, 0..255: the grid with a margin.
+def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int) -> Mask:
+    """How much of each sample lies within each region's outlines, 0..255: grids with margins, stacked.
 
     OpenCV's antialiased polygons are half a sample too wide, and jump by most of a sample's code where an
     outline moves by a tenth of it. Here a sample is so many lines, each covered from crossing to
@@ -176,7 +180,7 @@ def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: i
     width, height = grid.width + 2 * right, grid.height + 2 * below
     row, x, turn = _crossings(regions, grid, right, below)
     if not len(row):
-        return [np.zeros((height, width), np.uint8) for _ in regions]
+        return np.zeros((height * len(regions), width), np.uint8)
     column = np.clip(x, 0, width, out=x).astype(np.intp)
     part = (x - column) * turn
     index = row * (width + 2) + column
@@ -186,8 +190,7 @@ def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: i
     steps += np.bincount(index + 1, part, rows * (width + 2))
     # Sums along the rows, as a difference of sums over rectangles: a third of the time of cumsum.
     sums = cv2.integral(steps.reshape(rows, width + 2))[:, 1 : width + 1]
-    masks = cv2.convertScaleAbs(cv2.subtract(sums[1:], sums[:-1]), alpha=255 / _LINES)
-    return [masks[top : top + height] for top in range(0, rows, height)]
+    return np.asarray(cv2.convertScaleAbs(cv2.subtract(sums[1:], sums[:-1]), alpha=255 / _LINES), np.uint8)
 
 
 def _crossings(

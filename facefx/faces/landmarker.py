@@ -217,14 +217,17 @@ class FaceLandmarker:
         Raises ShapeError where a track comes twice in a frame.
         """
         batch, faces = pending.batch, pending.faces
+        rows: list[list[int]] = [[] for _ in range(len(batch))]
+        for row, position in enumerate(faces.frame.tolist()):
+            rows[position].append(row)
+        ids, boxes = faces.track_id.tolist(), faces.xyxy.tolist()
         for position, pts in enumerate(batch.pts.tolist()):
-            rows = np.flatnonzero(faces.frame == position).tolist()
-            ids = faces.track_id[rows].tolist()
-            if len(set(ids)) < len(ids):
-                raise ShapeError(f"a track comes once a frame, got track_id {ids} at pts {pts}")
-            boxes = [self._placement.box_to_upright(box) for box in faces.xyxy[rows].tolist()]
-            planes = batch.view(position) if rows else ()
-            yield _Waiting(FaceFrame(pts, planes, dict(zip(ids, boxes, strict=True))), rows, pending)
+            here = {ids[row]: self._placement.box_to_upright(boxes[row]) for row in rows[position]}
+            if len(here) < len(rows[position]):
+                twice = [ids[row] for row in rows[position]]
+                raise ShapeError(f"a track comes once a frame, got track_id {twice} at pts {pts}")
+            planes = batch.view(position) if here else ()
+            yield _Waiting(FaceFrame(pts, planes, here), rows[position], pending)
 
     def _take(self, waiting: _Waiting) -> None:
         """Let a frame wait for the next key frame, or settle all that do where it is one."""

@@ -31,8 +31,8 @@ _MOVING_S = 0.085
 # the root mean square over its points, and the farthest. The net's own jitter on a face at rest is 0.2 %.
 _EVEN_FRAC, _EVEN_PX = 0.004, 0.15
 _FARTHEST = 3.0
-# So many times that may lie between the ends of a rest.
-_REST = 3.0
+# So many times that may lie between the ends of a rest, where pixels have the last word.
+_REST = 4.0
 # How far pixels of a rest may be from the line between both ends, in luma steps: a part of how much the
 # face's own differ, within bounds. They are averages, whose noise is a step or two; an eyelid is 20 and
 # more in good light.
