@@ -4,7 +4,7 @@
 #   make demo    hide the face in a clip that facefx makes itself, and say where the result is
 #   make test    every test (FACEFX_MEDIA and FACEFX_MODELS name folders with real footage and nets)
 #   make lint    ruff, format, strict types
-#   make bench   speed, memory and cover, judged and written to benchmarks/results/ (SHORT=1: a quick trial; ONLY="speed memory": just these)
+#   make bench   speed, memory, cover and more, judged and written to benchmarks/results/ (SHORT=1: a quick trial; ONLY="speed memory": just these)
 #   make docs    write docs/cli.md and docs/effects.md again from the code
 #   make pin     write constraints.txt again from a clean environment
 #   make test-gpu, make clean

@@ -1,4 +1,4 @@
-"""smooth: softer skin; eyes, brows, lips and hair stay as sharp as they are."""
+"""smooth: softer skin; eyes, brows, lips and all outside the face stay as sharp as they are."""
 
 from __future__ import annotations
 
