@@ -9,23 +9,24 @@ side, with the first frame's run subtracted as start-up.
 
 from __future__ import annotations
 
-import statistics
 import sys
 from pathlib import Path
 
 from benchmarks.clips import loop, take
 from benchmarks.lib import (
+    CRF,
+    ENCODE,
+    PRESET,
     ROOT,
     Goal,
     Result,
-    Sample,
     Spread,
     alternate,
+    cpu_costs,
     facefx,
     finish,
     media_file,
     parser,
-    per_frame,
     scratch,
     stage_table,
     told,
@@ -33,8 +34,6 @@ from benchmarks.lib import (
 from benchmarks.mediapipe_env import add_option, interpreter
 
 CLIP = "clips/woman_room_1280x720.mp4"
-PRESET, CRF = "veryfast", "23"
-ENCODE = ["--codec", "libx264", "--preset", PRESET, "--crf", CRF, "--encoder-threads", "1"]
 BARE, OURS, USUAL = "bare transcode", "facefx smooth", "MediaPipe + OpenCV"
 
 
@@ -56,7 +55,7 @@ def main() -> int:
         ready = alternate(_sides(first, folder, usual), starts)
         runs = alternate(_sides(clip, folder, usual), rounds)
         report = told(_ours(clip, folder / "told.mp4"), folder / "told.json")
-    costs = {name: _costs(runs[name], ready[name], frames) for name in runs}
+    costs = {name: cpu_costs(runs[name], ready[name], frames) for name in runs}
     ratios = {
         name: Spread.of([b / c for b, c in zip(costs[BARE], costs[name], strict=True)])
         for name in costs
@@ -97,12 +96,6 @@ def _sides(clip: Path, folder: Path, usual: Path | None) -> dict[str, list[str]]
 
 def _ours(clip: Path, target: Path) -> list[str]:
     return facefx("run", clip, target, "--effect", "smooth", *ENCODE, "--threads", "1")
-
-
-def _costs(runs: list[Sample], ready: list[Sample], frames: int) -> list[float]:
-    """CPU-seconds a frame, run by run."""
-    start_s = statistics.median(sample.cpu_s for sample in ready)
-    return [per_frame(sample.cpu_s, start_s, frames, 1) for sample in runs]
 
 
 def _pace(ratio: Spread | None) -> str:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from benchmarks.clips import loop, take
 from benchmarks.lib import (
+    CRF,
+    PRESET,
     Goal,
     Result,
     Sample,
@@ -33,7 +35,6 @@ from benchmarks.lib import (
     scratch,
 )
 
-PRESET, CRF = "veryfast", "23"
 # deface asks for the OpenCV that needs a display's libraries; the headless one does the same work.
 PACKAGES = ["imageio", "imageio-ffmpeg", "numpy", "tqdm", "scikit-image", "opencv-python-headless"]
 BACKENDS = {"deface": "opencv", "deface, ONNX Runtime": "onnxrt"}

@@ -9,9 +9,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks.bench_speed import CRF, ENCODE, PRESET
 from benchmarks.clips import loop, take
-from benchmarks.lib import Goal, Result, Spread, facefx, finish, media_file, options, run_child, scratch
+from benchmarks.lib import (
+    CRF,
+    ENCODE,
+    PRESET,
+    Goal,
+    Result,
+    Spread,
+    facefx,
+    finish,
+    media_file,
+    options,
+    run_child,
+    scratch,
+)
 
 
 def main() -> int:

@@ -9,7 +9,6 @@ is made once, before; what that costs stands beside it. Each pair must give the 
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,21 +16,19 @@ from pathlib import Path
 
 from benchmarks.clips import loop, take
 from benchmarks.lib import (
+    ENCODE,
     Goal,
     Result,
-    Sample,
     Spread,
     alternate,
+    cpu_costs,
     facefx,
     finish,
     media_file,
     parser,
-    per_frame,
     run_child,
     scratch,
 )
-
-ENCODE = ["--codec", "libx264", "--preset", "veryfast", "--crf", "23", "--encoder-threads", "1"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +122,7 @@ def measure(case: Case, folder: Path, rounds: int, starts: int, *, short: bool =
     runs = alternate(_pair(clip, folder, case.effect), rounds)
     if (folder / "clip-run.mp4").read_bytes() != (folder / "clip-render.mp4").read_bytes():
         raise SystemExit(f"{case.clip}: run and render gave other bytes; their speeds do not compare")
-    run, render = (_costs(runs[name], ready[name], frames) for name in ("run", "render"))
+    run, render = (cpu_costs(runs[name], ready[name], frames) for name in ("run", "render"))
     return Measured(case, frames, run, render, analyze.cpu_s, table.stat().st_size)
 
 
@@ -136,12 +133,6 @@ def _pair(clip: Path, folder: Path, effect: str) -> Mapping[str, list[str]]:
         "run": facefx("run", clip, folder / f"{clip.stem}-run.mp4", *how),
         "render": facefx("render", clip, table, folder / f"{clip.stem}-render.mp4", *how),
     }
-
-
-def _costs(runs: list[Sample], ready: list[Sample], frames: int) -> list[float]:
-    """CPU-seconds a frame, run by run."""
-    start_s = statistics.median(sample.cpu_s for sample in ready)
-    return [per_frame(sample.cpu_s, start_s, frames, 1) for sample in runs]
 
 
 if __name__ == "__main__":

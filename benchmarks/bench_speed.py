@@ -13,23 +13,23 @@ from pathlib import Path
 
 from benchmarks.clips import loop, take
 from benchmarks.lib import (
+    CRF,
+    ENCODE,
+    PRESET,
     Goal,
     Result,
     Sample,
     Spread,
     alternate,
+    cpu_costs,
     facefx,
     finish,
     media_file,
     parser,
-    per_frame,
     scratch,
     stage_table,
     told,
 )
-
-PRESET, CRF = "veryfast", "23"
-ENCODE = ["--codec", "libx264", "--preset", PRESET, "--crf", CRF, "--encoder-threads", "1"]
 
 
 def main() -> int:
@@ -50,7 +50,10 @@ def main() -> int:
         report, begun = (
             told(_ours(each, folder / "told.mp4"), folder / "told.json") for each in (clip, first)
         )
-    ours, bare = _costs(runs["facefx"], ready["facefx"], frames), _costs(runs["bare"], ready["bare"], frames)
+    ours, bare = (
+        cpu_costs(runs["facefx"], ready["facefx"], frames),
+        cpu_costs(runs["bare"], ready["bare"], frames),
+    )
     ratio = Spread.of([b / f for f, b in zip(ours, bare, strict=True)])
     judged = not short
     result = Result(
@@ -94,11 +97,6 @@ def _pair(clip: Path, folder: Path, name: str) -> dict[str, list[str]]:
 
 def _ours(clip: Path, target: Path) -> list[str]:
     return facefx("run", clip, target, "--effect", "solid", *ENCODE, "--threads", "1")
-
-
-def _costs(runs: list[Sample], ready: list[Sample], frames: int) -> list[float]:
-    """CPU-seconds a frame, run by run."""
-    return [per_frame(sample.cpu_s, _cpu(ready), frames, 1) for sample in runs]
 
 
 def _cpu(samples: list[Sample]) -> float:

@@ -20,11 +20,15 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "CRF",
+    "ENCODE",
+    "PRESET",
     "Goal",
     "Result",
     "Sample",
     "Spread",
     "alternate",
+    "cpu_costs",
     "facefx",
     "finish",
     "media_file",
@@ -38,6 +42,9 @@ __all__ = [
     "told",
 ]
 
+# The encoder of every run that is compared with a bare transcode.
+PRESET, CRF = "veryfast", "23"
+ENCODE = ["--codec", "libx264", "--preset", PRESET, "--crf", CRF, "--encoder-threads", "1"]
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -97,6 +104,12 @@ def per_frame(long_s: float, short_s: float, frames: int, short_frames: int) -> 
     if frames <= short_frames or long_s <= short_s:
         raise ValueError(f"{frames} frames took {long_s:.3f} s, {short_frames} took {short_s:.3f} s")
     return (long_s - short_s) / (frames - short_frames)
+
+
+def cpu_costs(runs: Sequence[Sample], ready: Sequence[Sample], frames: int) -> list[float]:
+    """CPU-seconds a frame, run by run; ready: the same on one frame, taken off as start-up."""
+    start_s = statistics.median(sample.cpu_s for sample in ready)
+    return [per_frame(sample.cpu_s, start_s, frames, 1) for sample in runs]
 
 
 @dataclass(frozen=True, slots=True)

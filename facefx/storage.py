@@ -18,10 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from facefx.errors import SinkError, SourceError, UsageError
+from facefx.errors import FacefxError, SinkError, SourceError, UsageError
 
 __all__ = [
     "Publication",
+    "is_device",
     "is_local",
     "local_path",
     "publishing",
@@ -51,6 +52,11 @@ def local_path(url: str) -> Path:
 def real_path(path: Path) -> Path:
     """A path with all links followed; of links that lead round in a circle, as far as that goes."""
     return Path(os.path.realpath(path))
+
+
+def is_device(path: Path) -> bool:
+    """True for what exists and is neither a file nor a folder, such as /dev/stdout or a pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def same_place(a: str, b: str) -> bool:
@@ -169,7 +175,7 @@ def _check_destination(target: Path) -> None:
     parent = target.parent
     if target.is_dir():
         raise SinkError(f"{target}: is a folder, expected the name of a file to write")
-    if target.exists() and not target.is_file():
+    if is_device(target):
         # The finished file takes the place of what has its name, and nobody means a device to go.
         raise SinkError(f"{target}: is a device or a pipe, expected the name of a file to write")
     if not parent.is_dir():
@@ -192,9 +198,15 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def publishing(url: str) -> Iterator[Publication]:
-    """Publish what the block writes if it calls commit(); remove it in every other case."""
+    """Publish what the block writes if it calls commit(); remove it in every other case.
+
+    Errors of the block speak of the output's own name: nobody knows the temporary one.
+    """
     publication = Publication(url)
     try:
         yield publication
+    except FacefxError as error:
+        error.args = (str(error).replace(str(publication.path), publication.url), *error.args[1:])
+        raise
     finally:
         publication.discard()

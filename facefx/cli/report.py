@@ -55,13 +55,13 @@ def check_report(path: Path, files: Sequence[str]) -> None:
 
     Raises SinkError, UsageError.
     """
-    from facefx.storage import publishing, same_place
+    from facefx.storage import is_device, publishing, same_place
 
     for file in files:
         if same_place(str(path), file):
             raise UsageError(f"{path}: the report would replace {file}; give it another name")
-    if path.exists() and not path.is_file() and not path.is_dir():
-        return  # a device or a pipe, which takes it as it comes
+    if is_device(path):
+        return  # it takes it as it comes
     with publishing(str(path)):
         pass
 

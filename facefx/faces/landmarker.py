@@ -121,8 +121,7 @@ class FaceLandmarker:
     look ahead, so that a face that moves evenly is not looked at in every frame; `process` answers at
     once. Results do not depend on how frames are batched; a worker that begins two seconds early, and goes
     on for twice leap_s and a frame beyond its end, comes to the same landmarks within a few hundredths of a
-    pixel. Remembered are the faces of the last half
-    second. One thread at a time.
+    pixel. Remembered are the faces of the last half second. One thread at a time.
 
     net: another net than the spec's, which is then not loaded. anchor_pts: pts of the video's first
     frame, where the grid of key frames starts; otherwise that of the first frame that comes.

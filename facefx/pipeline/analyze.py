@@ -16,7 +16,7 @@ from facefx.pipeline.inline import InlineRunner
 from facefx.pipeline.kept import TableStage, Told, video_facts
 from facefx.pipeline.plan import make_analysis
 from facefx.pipeline.report import process_cost
-from facefx.pipeline.run import Progress, named
+from facefx.pipeline.run import Progress
 from facefx.pipeline.stages import DecodeStage, DetectStage, LandmarkStage
 from facefx.storage import publishing, same_place, staged
 from facefx.telemetry.ledger import Ledger, StageRow
@@ -112,7 +112,7 @@ def analyze_video(
     """
     if same_place(source, output):
         raise UsageError(f"{output}: output is the input; give it another name")
-    with staged(source) as local, publishing(output) as publication, named(publication):
+    with staged(source) as local, publishing(output) as publication:
         info = probe(local)
         info.require_supported()
         analysis = make_analysis(config, landmarks=landmarks)

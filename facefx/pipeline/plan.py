@@ -44,10 +44,7 @@ class Plan(Analysis):
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values; a secret seed is replaced by its hash."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
-        if self.seed is not None:
-            plain["seed"] = "sha256:" + hashlib.sha256(self.seed.encode()).hexdigest()
-        return plain
+        return plain_plan(self)
 
     @cached_property
     def digest(self) -> str:
@@ -108,6 +105,14 @@ def encode_settings(config: RunConfig) -> EncodeSettings:
         extra_video=config.extra_video,
         lossless=encode.lossless,
     )
+
+
+def plain_plan(plan: Analysis) -> dict[str, Any]:
+    """A plan, of a video or a photo, as plain values; a secret seed is replaced by its hash."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(plan), default=str))
+    if plain["seed"] is not None:
+        plain["seed"] = "sha256:" + hashlib.sha256(plain["seed"].encode()).hexdigest()
+    return plain
 
 
 def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facefx.config import RunConfig
-from facefx.errors import FacefxError, UsageError
+from facefx.errors import UsageError
 from facefx.pipeline.inline import InlineRunner
 from facefx.pipeline.plan import Plan, make_plan
 from facefx.pipeline.report import RunReport, process_cost
 from facefx.pipeline.stage import Finder, Stage
 from facefx.pipeline.stages import BlendStage, DecodeStage, DetectStage, EncodeStage, LandmarkStage
 from facefx.pipeline.tracing import entered, ledger_of
-from facefx.storage import Publication, publishing, same_place, sha256_file, staged
+from facefx.storage import publishing, same_place, sha256_file, staged
 from facefx.telemetry.ledger import Ledger
 from facefx.video.fidelity import Contract, FidelityReport, verify
 from facefx.video.info import MediaInfo
@@ -28,7 +28,7 @@ from facefx.video.source import Damage
 if TYPE_CHECKING:
     from facefx.faces.kept import FacesTable
 
-__all__ = ["Progress", "named", "run_video"]
+__all__ = ["Progress", "run_video"]
 
 Progress = Callable[[int, int], None]
 
@@ -106,7 +106,6 @@ def run_video(
         entered(ledger, "fetch", staged(source)) as local,
         entered(ledger, "fetch", _opened(faces)) as table,
         publishing(output) as publication,
-        named(publication),
     ):
         with ledger.outside("probe"):
             info = probe(local)
@@ -129,16 +128,6 @@ def run_video(
             publication.commit()
         report.account = ledger.account()
     return report
-
-
-@contextmanager
-def named(publication: Publication) -> Iterator[None]:
-    """Have errors speak of the output's own name: nobody knows the temporary one."""
-    try:
-        yield
-    except FacefxError as error:
-        error.args = (str(error).replace(str(publication.path), publication.url), *error.args[1:])
-        raise
 
 
 def _build(

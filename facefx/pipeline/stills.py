@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +23,7 @@ from facefx.faces.analysis import Analysis
 from facefx.faces.analyze import FaceAnalyzer
 from facefx.faces.detector import Detector, DetectorSpec, make_detector
 from facefx.faces.landmarker import FaceLandmarker
-from facefx.pipeline.plan import effect_specs, make_analysis, needs_landmarks
+from facefx.pipeline.plan import effect_specs, make_analysis, needs_landmarks, plain_plan
 from facefx.pipeline.report import process_cost
 from facefx.storage import Publication, is_local, local_path, publishing, same_place, sha256_file, staged
 from facefx.values import Faces, Patch
@@ -56,10 +55,7 @@ class StillPlan(Analysis):
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values; a secret seed is replaced by its hash."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
-        if self.seed is not None:
-            plain["seed"] = "sha256:" + hashlib.sha256(self.seed.encode()).hexdigest()
-        return plain
+        return plain_plan(self)
 
     @cached_property
     def digest(self) -> str:
@@ -215,7 +211,7 @@ class StillRunner:
         target = target_kind(output)
         if same_place(source, output):
             raise UsageError(f"{output}: output is the input; give it another name")
-        with staged(source) as local, publishing(output) as publication, _named(publication):
+        with staged(source) as local, publishing(output) as publication:
             still = open_still(local, target, lossless=self._config.encode.lossless)
             plan = self.plan(still, target)
             faces, looked = self._look(still, plan)
@@ -281,16 +277,6 @@ def _check_settings(config: RunConfig) -> None:
     wrong = [name for name, given in asked.items() if given]
     if wrong:
         raise ConfigError(f"{', '.join(wrong)}: for videos only; a photo is coded as its source was")
-
-
-@contextmanager
-def _named(publication: Publication) -> Iterator[None]:
-    """Have errors speak of the output's own name: nobody knows the temporary one."""
-    try:
-        yield
-    except FacefxError as error:
-        error.args = (str(error).replace(str(publication.path), publication.url), *error.args[1:])
-        raise
 
 
 def _write(
