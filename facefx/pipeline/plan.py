@@ -148,16 +148,26 @@ def make_analysis(config: RunConfig, *, landmarks: bool) -> Analysis:
     )
 
 
-def make_plan(config: RunConfig, info: MediaInfo, output: Path, kept: Analysis | None = None) -> Plan:
+def make_plan(
+    config: RunConfig,
+    info: MediaInfo,
+    output: Path,
+    kept: Analysis | None = None,
+    looking: Analysis | None = None,
+) -> Plan:
     """Fix every choice for one video: detector, landmarker, codec, chain.
 
     output: its suffix chooses the container. kept: how faces were found that are not looked for again.
+    looking: how faces are to be found, where that was fixed before, for many videos at once.
 
     Raises EffectError, ConfigError, ModelError, UnsupportedError, FacesError.
     """
     effects = effect_specs(config)
     landmarks = needs_landmarks(effects)
-    looking = make_analysis(config, landmarks=landmarks) if kept is None else _take(kept, config, landmarks)
+    if kept is not None:
+        looking = _take(kept, config, landmarks)
+    elif looking is None:
+        looking = make_analysis(config, landmarks=landmarks)
     chosen = {
         **vars(looking),
         "from_s": config.from_s,
