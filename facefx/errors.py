@@ -6,10 +6,15 @@
     │   └── EffectError             2  an effect or one of its parameters is unknown or out of range
     ├── InputError                  3  what we were given, or where we were sent, cannot be used
     │   ├── SourceError             3  the file cannot be opened or decoded
-    │   │   └── DamagedError        3  the file decodes only in part
+    │   │   ├── DamagedError        3  the file decodes only in part
+    │   │   └── PoisonError         3  working on the file ends every process that tries
     │   ├── UnsupportedError        3  the file holds something that we cannot carry, named
     │   ├── FacesError              3  a table of faces cannot be read, or is not of this video
     │   ├── SinkError               3  the destination cannot be written
+    │   ├── LeaseHeldError          3  another run works on the destination
+    │   ├── RecordsError            3  an archive's records cannot be read, or are of another plan
+    │   ├── ClusterError            3  there is no cluster, or it cannot be used
+    │   │   └── ResourcesError      3  the cluster can never give what is asked for
     │   └── ModelError              3  a net cannot be used
     │       ├── WeightsMissingError 3  its file is nowhere to be had
     │       ├── WeightsMismatchError 3 its file is not the one that the catalog names
@@ -26,6 +31,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 __all__ = [
+    "ClusterError",
     "ConfigError",
     "DamagedError",
     "EffectError",
@@ -34,8 +40,12 @@ __all__ = [
     "FacesError",
     "FidelityError",
     "InputError",
+    "LeaseHeldError",
     "LicenceError",
     "ModelError",
+    "PoisonError",
+    "RecordsError",
+    "ResourcesError",
     "ShapeError",
     "SinkError",
     "SourceError",
@@ -99,6 +109,10 @@ class DamagedError(SourceError):
         self.expected = expected
 
 
+class PoisonError(SourceError):
+    """Working on a source ends every process that tries."""
+
+
 class UnsupportedError(InputError):
     """The source holds something that cannot be carried over unharmed."""
 
@@ -109,6 +123,22 @@ class FacesError(InputError):
 
 class SinkError(InputError):
     """The destination cannot be written."""
+
+
+class LeaseHeldError(InputError):
+    """Another run works on the destination, or did a moment ago."""
+
+
+class RecordsError(InputError):
+    """The records of an archive cannot be read, or are of another plan or version."""
+
+
+class ClusterError(InputError):
+    """There is no cluster where we were sent, or it cannot be used."""
+
+
+class ResourcesError(ClusterError):
+    """The cluster can never give what is asked for; the message says need and have."""
 
 
 class ModelError(InputError):

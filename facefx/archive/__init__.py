@@ -1,0 +1,1 @@
+"""Many videos: planned, cut, spread over workers, put together again, and accounted for."""
