@@ -213,7 +213,7 @@ def no_print(module: Module) -> Iterator[str]:
 
 
 def docstrings(module: Module) -> Iterator[str]:
-    """Public names say what they are, in 25 lines at most."""
+    """Public names say what they are, in 25 lines at most; the tree of errors is drawn whole."""
 
     def look(
         node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str
@@ -222,7 +222,7 @@ def docstrings(module: Module) -> Iterator[str]:
         text = ast.get_docstring(node, clean=False)
         if text is None:
             yield f"{line}: {name} has no docstring"
-        elif text.count("\n") + 1 > MAX_DOCSTRING:
+        elif text.count("\n") + 1 > MAX_DOCSTRING and name != "facefx.errors":
             yield f"{line}: the docstring of {name} has more than {MAX_DOCSTRING} lines"
         for inner in node.body if isinstance(node, ast.Module | ast.ClassDef) else []:
             if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
