@@ -1,15 +1,8 @@
-"""Any URL as a local file: stage what is read, publish what was written, whole or not at all.
-
-The only user of fsspec. A local path is used where it lies; any other URL is copied to a private
-folder first. Nothing is ever streamed into its final name: on S3 an exception inside
-`with fs.open(url, "wb")` publishes half a file.
-"""
+"""Any URL as a local file: stage what is read, publish what was written, whole or not at all."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -19,62 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from facefx.errors import FacefxError, SinkError, SourceError, UsageError
+from facefx.storage.options import StorageOptions
+from facefx.storage.urls import is_device, is_local, local_path, sha256_file
 
-__all__ = [
-    "Publication",
-    "is_device",
-    "is_local",
-    "local_path",
-    "publishing",
-    "real_path",
-    "same_place",
-    "sha256_file",
-    "staged",
-]
-
-_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
-
-
-def is_local(url: str) -> bool:
-    """True for a plain path and for file://.
-
-    >>> is_local("a/b.mp4"), is_local("file:///a.mp4"), is_local("s3://bucket/a.mp4")
-    (True, True, False)
-    """
-    return url.startswith("file://") or not _URL.match(url)
-
-
-def local_path(url: str) -> Path:
-    """The path behind a local URL."""
-    return Path(url.removeprefix("file://")).expanduser()
-
-
-def real_path(path: Path) -> Path:
-    """A path with all links followed; of links that lead round in a circle, as far as that goes."""
-    return Path(os.path.realpath(path))
-
-
-def is_device(path: Path) -> bool:
-    """True for what exists and is neither a file nor a folder, such as /dev/stdout or a pipe."""
-    return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def same_place(a: str, b: str) -> bool:
-    """True if both name the same file, also through links and hard links."""
-    if is_local(a) != is_local(b):
-        return False
-    if not is_local(a):
-        return a.rstrip("/") == b.rstrip("/")
-    first, second = local_path(a), local_path(b)
-    if first.exists() and second.exists():
-        return first.samefile(second)
-    return real_path(first) == real_path(second)
-
-
-def sha256_file(path: Path) -> str:
-    """Hex sha256 of a local file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+__all__ = ["Publication", "publishing", "sha256_of", "staged"]
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
@@ -90,7 +31,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def staged(url: str) -> Iterator[Path]:
+def staged(url: str, options: StorageOptions | None = None) -> Iterator[Path]:
     """Give the source as a local file; a remote one is copied for the length of the block.
 
     Raises SourceError if it cannot be fetched. A local path is given as it is, unread.
@@ -110,6 +51,12 @@ def staged(url: str) -> Iterator[Path]:
         yield target
 
 
+def sha256_of(url: str, options: StorageOptions | None = None) -> str:
+    """Hex sha256 of any source, read once. Raises SourceError if it cannot be fetched."""
+    with staged(url, options) as path:
+        return sha256_file(path)
+
+
 class Publication:
     """An output on its way: write to `path`, then commit(); without it nothing appears.
 
@@ -117,7 +64,7 @@ class Publication:
     (the final step is one upload). It ends in the destination's suffix, since muxers go by it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: StorageOptions | None = None, *, owner: str = "") -> None:
         self.url = url
         self._folder: Path | None = None
         if is_local(url):
@@ -197,12 +144,12 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def publishing(url: str) -> Iterator[Publication]:
+def publishing(url: str, options: StorageOptions | None = None, *, owner: str = "") -> Iterator[Publication]:
     """Publish what the block writes if it calls commit(); remove it in every other case.
 
     Errors of the block speak of the output's own name: nobody knows the temporary one.
     """
-    publication = Publication(url)
+    publication = Publication(url, options, owner=owner)
     try:
         yield publication
     except FacefxError as error:
