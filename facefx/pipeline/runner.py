@@ -33,11 +33,14 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, where: str = "") -> Failure:
-        """Take down an error as it was raised.
+        """Take down an error as it was raised; one that carries another's failure stands for that.
 
         >>> Failure.of(FacefxError("a.mp4: broken")).message
         'a.mp4: broken'
         """
+        carried = getattr(error, "failure", None)
+        if isinstance(carried, Failure):
+            return carried
         known = isinstance(error, FacefxError)
         decoded, expected = getattr(error, "decoded", None), getattr(error, "expected", None)
         return cls(
