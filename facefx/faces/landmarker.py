@@ -18,7 +18,7 @@ from facefx.faces.mesh import FaceMesh, MeshNet
 from facefx.faces.mesh_leap import LEAP_S, look_window
 from facefx.faces.mesh_track import FaceFrame, MeshStats, MeshTracks, Points
 from facefx.faces.policy import Clock, Grid
-from facefx.faces.topology import Topology, topology
+from facefx.faces.topology import topology
 from facefx.models.catalog import LicencePolicy, check_licence, get_card
 from facefx.models.store import find_weights, load_session
 from facefx.values import Faces, FrameBatch, StreamFormat
@@ -30,6 +30,7 @@ __all__ = [
     "MeshStats",
     "choose_landmarker",
     "landmarker_names",
+    "load_mesh",
 ]
 
 _log = logging.getLogger("facefx.faces")
@@ -142,7 +143,7 @@ class FaceLandmarker:
     ) -> None:
         self.spec = spec
         self._topology = topology(spec.topology)
-        self._net = net or _load(spec, self._topology)
+        self._net = net or load_mesh(spec)
         cropper = Cropper(format, self._net.size)
         self._placement = cropper.placement
         clock = Clock(format.time_base)
@@ -271,12 +272,15 @@ class FaceLandmarker:
         return pending.faces.with_landmarks(pending.landmarks, self._topology.name)
 
 
-def _load(spec: LandmarkerSpec, kind: Topology) -> FaceMesh:
-    """Load the very net that the spec names; a machine that lacks it fails, it never falls back."""
+def load_mesh(spec: LandmarkerSpec) -> FaceMesh:
+    """Load the very net that the spec names; a machine that lacks it fails, it never falls back.
+
+    Raises WeightsMismatchError, ConfigError, ModelError.
+    """
     card = get_card(spec.net)
     if card.sha256 != spec.sha256:
         raise WeightsMismatchError(
             f"net {spec.net!r}: the plan expects sha256 {spec.sha256}, the catalog of this installation "
             f"names {card.sha256}; install the facefx version that made the plan"
         )
-    return FaceMesh(load_session(card, device=spec.device), kind)
+    return FaceMesh(load_session(card, device=spec.device), topology(spec.topology))
