@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from facefx.errors import FacefxError, SinkError, SourceError, UsageError
+from facefx.errors import FacefxError, SinkError, SourceError
+from facefx.storage.backend import connect, temporary_name
+from facefx.storage.local import refused, sync_file, sync_folder
 from facefx.storage.options import StorageOptions
-from facefx.storage.urls import is_device, is_local, local_path, sha256_file
+from facefx.storage.urls import is_device, is_local, local_path, name_of, sha256_file
 
 __all__ = ["Publication", "publishing", "sha256_of", "staged"]
-
-
-def _filesystem(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    try:
-        fs, inner = fsspec.core.url_to_fs(url)
-    except (ValueError, ImportError) as error:
-        raise UsageError(
-            f"{url}: no storage for this kind of URL ({error}); use a path, file:// or s3://"
-        ) from error
-    return fs, inner
 
 
 @contextmanager
@@ -39,29 +26,32 @@ def staged(url: str, options: StorageOptions | None = None) -> Iterator[Path]:
     if is_local(url):
         yield local_path(url)
         return
-    fs, inner = _filesystem(url)
+    backend = connect(url, options)
     with tempfile.TemporaryDirectory(prefix="facefx-") as folder:
-        target = Path(folder) / (Path(inner).name or "source")
-        try:
-            fs.get_file(inner, str(target))
-        except OSError as error:
-            raise SourceError(
-                f"{url}: cannot be fetched: {error}; check the address and credentials"
-            ) from error
+        target = Path(folder) / name_of(url)
+        backend.get(url, target)
         yield target
 
 
 def sha256_of(url: str, options: StorageOptions | None = None) -> str:
     """Hex sha256 of any source, read once. Raises SourceError if it cannot be fetched."""
-    with staged(url, options) as path:
-        return sha256_file(path)
+    if is_local(url):
+        try:
+            return sha256_file(local_path(url))
+        except OSError as error:
+            raise SourceError(
+                f"{url}: cannot be read: {error.strerror}; check the path and its rights"
+            ) from error
+    with tempfile.TemporaryDirectory(prefix="facefx-") as folder:
+        return connect(url, options).get(url, Path(folder) / name_of(url))
 
 
 class Publication:
     """An output on its way: write to `path`, then commit(); without it nothing appears.
 
     path lies beside a local destination (the final step is a rename), else in a private folder
-    (the final step is one upload). It ends in the destination's suffix, since muxers go by it.
+    (the final step is one upload, which is checked). It ends in the destination's suffix, since muxers go
+    by it. owner: goes into a temporary name beside a local destination, see Store.sweep.
     """
 
     def __init__(self, url: str, options: StorageOptions | None = None, *, owner: str = "") -> None:
@@ -70,11 +60,12 @@ class Publication:
         if is_local(url):
             self._target = local_path(url)
             _check_destination(self._target)
-            token = secrets.token_hex(4)
-            self.path = self._target.with_name(f".{self._target.stem[:80]}.{token}.part{self._target.suffix}")
+            self.path = self._target.with_name(temporary_name(self._target.name, owner))
         else:
+            # Before the work, not after it: a kind of URL that nobody knows.
+            self._backend = connect(url, options, owner)
             self._folder = Path(tempfile.mkdtemp(prefix="facefx-"))
-            self.path = self._folder / Path(url).name
+            self.path = self._folder / name_of(url)
 
     def write(self, data: bytes) -> None:
         """Put the whole of the output under its temporary name; again, if it is to be another.
@@ -84,7 +75,7 @@ class Publication:
         try:
             self.path.write_bytes(data)
         except OSError as error:
-            raise _refused(self.url, error) from error
+            raise refused(self.url, error) from error
 
     def commit(self) -> None:
         """Give the output its name; replaces what stood there.
@@ -93,13 +84,13 @@ class Publication:
         """
         try:
             if self._folder is None:
-                _sync(self.path)
+                sync_file(self.path)
                 self.path.replace(self._target)
+                sync_folder(self._target.parent)
             else:
-                fs, inner = _filesystem(self.url)
-                fs.put_file(str(self.path), inner)
+                self._backend.put(self.url, self.path)
         except OSError as error:
-            raise _refused(self.url, error) from error
+            raise refused(self.url, error) from error
         finally:
             self.discard()
 
@@ -109,12 +100,6 @@ class Publication:
             self.path.unlink()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _refused(url: str, error: OSError) -> SinkError:
-    return SinkError(
-        f"{url}: cannot be written: {error.strerror or error}; make room there or choose another place"
-    )
 
 
 def _check_destination(target: Path) -> None:
@@ -135,12 +120,6 @@ def _check_destination(target: Path) -> None:
             f"{target}: cannot write into {parent}: {error.strerror}; "
             "choose another folder or change its rights"
         ) from error
-
-
-def _sync(path: Path) -> None:
-    """Have the bytes on the disk before the name: a crash must not leave a good name on a bad file."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 @contextmanager

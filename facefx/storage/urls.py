@@ -125,7 +125,7 @@ def joined(root: str, relative: str) -> str:
     ('s3://bucket/dst/a/b.mp4', 'dst')
     """
     rel = safe_relative(relative)
-    base = root.rstrip("/") if root.strip("/") else "/"
-    if not rel:
-        return base
-    return f"{base.rstrip('/')}/{rel}"
+    if root.endswith("://"):
+        return root + rel
+    base = root.rstrip("/")
+    return f"{base}/{rel}" if rel else base or "/"
