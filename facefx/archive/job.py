@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from facefx import errors
 from facefx.archive.tasks import (
     AloneTask,
-    Chosen,
     ChooseTask,
+    Chosen,
     Finished,
     FinishTask,
     Prepared,
@@ -26,13 +27,14 @@ from facefx.archive.tasks import (
     VideoRef,
     task_name,
 )
-from facefx import errors
 from facefx.errors import ExitCode, FacefxError, ModelError, PoisonError, StageError
 from facefx.pipeline.plan import effect_specs, needs_landmarks
 from facefx.pipeline.runner import Done, Failed, Failure, Lost, Outcome, Runner
 from facefx.pipeline.segment import SegmentResult, Span
 
 __all__ = ["ArchiveJob", "Event", "Progress", "choose"]
+
+Kind = Literal["prepared", "segment", "lost", "alone", "done", "failed"]
 
 MOST_LOSSES = 3
 """So often a task may lose its worker before it is tried once more, alone."""
@@ -44,7 +46,7 @@ _WAIT_S = 0.5
 class Event:
     """Something that happened to a video; facts are plain values for a log line."""
 
-    kind: Literal["prepared", "segment", "lost", "alone", "done", "failed"]
+    kind: Kind
     video: VideoRef
     text: str
     facts: dict[str, Any] = field(default_factory=dict)
@@ -183,12 +185,12 @@ class ArchiveJob:
                 video.results[result.number] = result
                 self.progress.segments_done += 1
                 self.progress.frames += result.frames
-                self._tell("segment", video, task_name(task), **result.to_json())
+                self._tell("segment", video, task_name(task), result.to_json())
                 self._complete(video)
             case Finished():
                 del self._active[video.ref.key]
                 self.progress.done += 1
-                self._tell("done", video, f"{video.ref.relative} → {video.ref.output}", **result.record)
+                self._tell("done", video, f"{video.ref.relative} → {video.ref.output}", result.record)
             case _:
                 raise StageError(f"{task_name(task)}: expected a result of an archive's task, got {result!r}")
 
@@ -232,7 +234,7 @@ class ArchiveJob:
         self._again = deque(other for other in self._again if other.key != video.ref.key)
         self.progress.failed += 1
         self._on_failed(video.ref, failure, task_name(task))
-        self._tell("failed", video, f"{video.ref.relative}: {failure.message}", kind=failure.kind)
+        self._tell("failed", video, f"{video.ref.relative}: {failure.message}", {"error": failure.kind})
 
     def _lost(self, video: _Video, task: Task, outcome: Lost[Task]) -> None:
         name = task_name(task)
@@ -242,7 +244,9 @@ class ArchiveJob:
             video.redone += 1
             self.progress.redone += 1
         tries = self._losses[name]
-        self._tell("lost", video, f"{name}: {outcome.reason} ({tries} of {MOST_LOSSES})", where=outcome.where)
+        self._tell(
+            "lost", video, f"{name}: {outcome.reason} ({tries} of {MOST_LOSSES})", {"where": outcome.where}
+        )
         if tries < MOST_LOSSES:
             self._again.appendleft(task)
         elif isinstance(task, PrepareTask | SegmentTask | FinishTask):
@@ -251,8 +255,8 @@ class ArchiveJob:
         else:
             self._failed(video, task, _deadly(name, outcome))
 
-    def _tell(self, kind: Any, video: _Video, text: str, **facts: Any) -> None:
-        self._on_event(Event(kind, video.ref, text, facts))
+    def _tell(self, kind: Kind, video: _Video, text: str, facts: Mapping[str, Any] | None = None) -> None:
+        self._on_event(Event(kind, video.ref, text, dict(facts or {})))
 
 
 def _every_video_would(failure: Failure) -> bool:
