@@ -45,7 +45,6 @@ ONLY_USER = {
     "onnxruntime": ("facefx.models",),
     "fsspec": ("facefx.storage",),
     "s3fs": ("facefx.storage",),
-    "aiohttp": ("facefx.storage",),
     "botocore": ("facefx.storage",),
     "ray": ("facefx.cluster",),
     "cupy": ("facefx.gpu",),

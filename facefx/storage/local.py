@@ -66,7 +66,8 @@ def _begun(target: Path, owner: str) -> Path:
     private = PRIVATE in target.parts
     part = target.with_name(temporary_name(target.name, owner))
     for left in reversed(range(3)):
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
+        for folder in reversed(target.parents):  # mkdir(parents=True) gives its mode to the last one only
+            folder.mkdir(exist_ok=True, mode=0o700 if PRIVATE in folder.parts else 0o777)
         try:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
             break
