@@ -8,8 +8,10 @@
     │   ├── SourceError             3  the file cannot be opened or decoded
     │   │   ├── DamagedError        3  the file decodes only in part
     │   │   └── PoisonError         3  working on the file ends every process that tries
+    │   ├── StagingError            3  a file of an archive cannot be fetched now, or has changed
     │   ├── UnsupportedError        3  the file holds something that we cannot carry, named
     │   ├── FacesError              3  a table of faces cannot be read, or is not of this video
+    │   ├── PieceError              3  a segment's packets are damaged, or are of other work
     │   ├── SinkError               3  the destination cannot be written
     │   ├── LeaseHeldError          3  another run works on the destination
     │   ├── RecordsError            3  an archive's records cannot be read, or are of another plan
@@ -43,6 +45,7 @@ __all__ = [
     "LeaseHeldError",
     "LicenceError",
     "ModelError",
+    "PieceError",
     "PoisonError",
     "RecordsError",
     "ResourcesError",
@@ -50,6 +53,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "StageError",
+    "StagingError",
     "UnsupportedError",
     "UsageError",
     "WeightsMismatchError",
@@ -113,12 +117,20 @@ class PoisonError(SourceError):
     """Working on a source ends every process that tries."""
 
 
+class StagingError(InputError):
+    """A file of an archive cannot be fetched now, or is not the one that was found."""
+
+
 class UnsupportedError(InputError):
     """The source holds something that cannot be carried over unharmed."""
 
 
 class FacesError(InputError):
     """A table of faces cannot be read, was made from another video, or lacks what is needed of it."""
+
+
+class PieceError(InputError):
+    """The packets of a segment were damaged in their place of keeping, or are of other work."""
 
 
 class SinkError(InputError):

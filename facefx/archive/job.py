@@ -27,7 +27,7 @@ from facefx.archive.tasks import (
     VideoRef,
     task_name,
 )
-from facefx.errors import ExitCode, FacefxError, ModelError, PoisonError, StageError
+from facefx.errors import ExitCode, FacefxError, ModelError, PieceError, PoisonError, StageError
 from facefx.pipeline.plan import effect_specs, needs_landmarks
 from facefx.pipeline.runner import Done, Failed, Failure, Lost, Outcome, Runner
 from facefx.pipeline.segment import SegmentResult, Span
@@ -39,6 +39,7 @@ Kind = Literal["prepared", "segment", "lost", "alone", "done", "failed"]
 MOST_LOSSES = 3
 """So often a task may lose its worker before it is tried once more, alone."""
 
+_MOST_MENDED = 2  # so often stored segments of a video may turn out to be damaged
 _WAIT_S = 0.5
 
 
@@ -84,6 +85,7 @@ class _Video:
     todo: deque[Span] = field(default_factory=deque)
     results: dict[int, SegmentResult] = field(default_factory=dict)
     redone: int = 0
+    mended: int = 0
     lane: str = ""
 
     @property
@@ -204,7 +206,7 @@ class ArchiveJob:
         self._tell(
             "prepared",
             video,
-            f"{video.ref.relative}: {len(prepared.spans)} segments, {len(prepared.done)} of them there already",
+            f"{video.ref.relative}: {len(prepared.spans)} segments, {len(prepared.done)} there already",
         )
         self._complete(video)
 
@@ -230,11 +232,25 @@ class ArchiveJob:
     def _failed(self, video: _Video, task: Task, failure: Failure) -> None:
         if _every_video_would(failure):
             raise Fatal(failure)
+        if failure.kind == PieceError.__name__ and video.mended < _MOST_MENDED:
+            self._mend(video, failure)
+            return
         del self._active[video.ref.key]
         self._again = deque(other for other in self._again if other.key != video.ref.key)
         self.progress.failed += 1
         self._on_failed(video.ref, failure, task_name(task))
         self._tell("failed", video, f"{video.ref.relative}: {failure.message}", {"error": failure.kind})
+
+    def _mend(self, video: _Video, failure: Failure) -> None:
+        """A stored segment was damaged where it was kept, and is gone now: see anew what there is."""
+        assert video.prepared is not None
+        video.mended += 1
+        self.progress.segments -= len(video.prepared.spans)
+        self.progress.segments_done -= len(video.results)
+        video.prepared = None
+        video.results.clear()
+        self._tell("lost", video, failure.message)
+        self._again.append(PrepareTask(self._recipe, video.ref))
 
     def _lost(self, video: _Video, task: Task, outcome: Lost[Task]) -> None:
         name = task_name(task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import facefx
@@ -46,8 +46,8 @@ class Recipe:
     config: RunConfig
     target: str
     segment_s: float | None = 20.0
-    source_options: StorageOptions = StorageOptions()
-    target_options: StorageOptions = StorageOptions()
+    source_options: StorageOptions = field(default_factory=StorageOptions)
+    target_options: StorageOptions = field(default_factory=StorageOptions)
     analysis: Analysis | None = None
     kept: str | None = None
     alone_memory_bytes: int = 8 << 30

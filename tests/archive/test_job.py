@@ -98,7 +98,7 @@ def result(number: int) -> SegmentResult:
 
 
 class Workers:
-    """Answers every task well, unless a wish for it says otherwise; a wish is used up, unless it is for ever."""
+    """Answers every task well, unless a wish for it, used up by this, says otherwise."""
 
     def __init__(self, planned: tuple[MediaInfo, Plan], segments: int = 3) -> None:
         self._info, self._plan = planned
