@@ -7,10 +7,12 @@ makes a skipped GPU test one too.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from faults import FaultProxy
+from s3_place import S3Place, S3Server, credentials
 
 
 def _may_skip(gpu: bool) -> bool:
@@ -64,3 +66,26 @@ def media() -> Path:
 def models_dir() -> Path:
     """Test weights and reference outputs."""
     return _folder("FACEFX_MODELS")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 service of the session's own, over HTTP."""
+    server = S3Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Place:
+    """An empty bucket, and credentials for it in the environment."""
+    for name, value in credentials().items():
+        monkeypatch.setenv(name, value)
+    return S3Place(s3_server.endpoint)
+
+
+@pytest.fixture
+def fault_proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
+    """A proxy before the S3 service that spoils nothing yet; reach it by s3.options(fault_proxy.url)."""
+    with FaultProxy(s3_server.endpoint) as proxy:
+        yield proxy

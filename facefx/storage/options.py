@@ -36,7 +36,7 @@ class StorageOptions:
     def __post_init__(self) -> None:
         if self.endpoint_url is not None:
             parts = urlsplit(self.endpoint_url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in self.endpoint_url:
                 raise ConfigError(
                     "endpoint_url: expected http(s)://host[:port] without user and password; "
                     "credentials belong into the environment or a profile"

@@ -85,7 +85,7 @@ class RemoteBackend:
         """Put a whole file if none is there."""
         with storing(url):
             if self.exclusive(url) == "atomic":
-                with _named():
+                with self._named():
                     fs = self._fs()
                     try:
                         fs.pipe_file(self._inner(fs, url), data, mode="create")
@@ -165,6 +165,24 @@ class RemoteBackend:
                 self._made = (os.getpid(), fs)
             return self._made[1]
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What foreign code raises, as a reason without secrets; each scheme has exceptions of its own."""
+        try:
+            yield
+        except (FacefxError, Unavailable):
+            raise
+        except FileNotFoundError as error:
+            raise Unavailable("is not there; check the address") from error
+        except PermissionError as error:
+            raise Unavailable("access is denied; check the credentials and what they may do") from error
+        except Exception as error:
+            said = str(error).splitlines()
+            # Of an address with a password in it, any piece may be quoted.
+            open_said = said and shown(self._url) == self._url
+            reason = f"{type(error).__name__}: {shown(said[0])}" if open_said else type(error).__name__
+            raise Unavailable(f"{reason[:200]}; check the address and credentials") from error
+
     def _inner(self, fs: Any, url: str) -> str:
         return str(fs._strip_protocol(url))
 
@@ -174,7 +192,7 @@ class RemoteBackend:
         while True:
             tries += 1
             try:
-                with _named():
+                with self._named():
                     return step(self._fs())
             except Unavailable as error:
                 cause = error.__cause__
@@ -211,7 +229,7 @@ class RemoteBackend:
                     f"arrived with {got.size_bytes if got else 'no'} bytes, expected {size}; try again"
                 )
             if target != url:
-                with _named():
+                with self._named():
                     fs = self._fs()
                     fs.mv(self._inner(fs, target), self._inner(fs, url))
         except BaseException:
@@ -250,24 +268,10 @@ class RemoteBackend:
         for inner in sorted(infos):
             if inner.startswith(start):
                 place = fs.unstrip_protocol(inner) if lead is None else lead + inner
-                yield _found(place, infos[inner])
-
-
-@contextmanager
-def _named() -> Iterator[None]:
-    """What foreign code raises, as a reason without secrets; each scheme has exceptions of its own."""
-    try:
-        yield
-    except (FacefxError, Unavailable):
-        raise
-    except FileNotFoundError as error:
-        raise Unavailable("is not there; check the address") from error
-    except PermissionError as error:
-        raise Unavailable("access is denied; check the credentials and what they may do") from error
-    except Exception as error:
-        said = shown(str(error)).splitlines()
-        reason = f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
-        raise Unavailable(f"{reason[:200]}; check the address and credentials") from error
+                # Lists of some tell less of a file than it tells when asked, and versions must be the same.
+                entry = _found(place, infos[inner]) if self._scheme in _OBJECTS else self._info(place)
+                if entry is not None:
+                    yield entry
 
 
 def _patience(options: StorageOptions) -> Any:
@@ -280,13 +284,8 @@ def _patience(options: StorageOptions) -> Any:
 
 def _found(url: str, info: dict[str, Any]) -> Found:
     size = int(info.get("size") or 0)
-    mark = next((info[name] for name in _MARKS if info.get(name)), "")
-    when = next((info[name] for name in _MARKS[3:] if info.get(name)), None)
-    modified = (
-        when.timestamp()
-        if isinstance(when, datetime)
-        else float(when)
-        if isinstance(when, int | float)
-        else 0.0
-    )
-    return Found(url, size, f"{size}:{mark}".replace("\n", " "), modified)
+    told = {name: info[name] for name in _MARKS if info.get(name)}
+    plain = {name: when.timestamp() if isinstance(when, datetime) else when for name, when in told.items()}
+    mark = str(next(iter(plain.values()), "")).replace("\n", " ")
+    modified = next((float(when) for when in plain.values() if isinstance(when, int | float)), 0.0)
+    return Found(url, size, f"{size}:{mark}", modified)

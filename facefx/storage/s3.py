@@ -33,6 +33,8 @@ from facefx.storage.s3_transfer import Chunks, Upload, encryption, split
 __all__ = ["S3Backend"]
 
 _TOKEN = "facefx-token"
+# What S3 gives, or removes, with one request.
+PAGE = 1000
 
 
 class S3Backend:
@@ -131,7 +133,9 @@ class S3Backend:
         more: dict[str, Any] = {}
         while True:
             with fetching(url):
-                page = self._client.call("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+                page = self._client.call(
+                    "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=PAGE, **more
+                )
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/") and not is_temporary(item["Key"]):
                     yield self._found(url, bucket, item)
@@ -141,8 +145,8 @@ class S3Backend:
 
     def remove(self, urls: Sequence[str]) -> None:
         """Remove objects, up to a thousand with one request where the service can."""
-        for start in range(0, len(urls), 1000):
-            some = urls[start : start + 1000]
+        for start in range(0, len(urls), PAGE):
+            some = urls[start : start + PAGE]
             with storing(some[0]):
                 bucket = split(some[0])[0]
                 keys = [{"Key": split(url)[1]} for url in some]
@@ -158,7 +162,9 @@ class S3Backend:
         more: dict[str, Any] = {}
         with storing(url):
             while True:
-                page = self._client.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **more)
+                page = self._client.call(
+                    "list_multipart_uploads", Bucket=bucket, Prefix=prefix, MaxUploads=PAGE, **more
+                )
                 now = _date(page)
                 for item in page.get("Uploads", ()):
                     if (now - item["Initiated"]).total_seconds() >= older_than_s:
@@ -176,7 +182,7 @@ class S3Backend:
         files = size = 0
         more: dict[str, Any] = {}
         while True:
-            page = self._client.call("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+            page = self._client.call("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=PAGE, **more)
             now = _date(page)
             for item in page.get("Contents", ()):
                 whose = owner_of(item["Key"].rpartition("/")[2])

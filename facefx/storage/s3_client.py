@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 # An address at which nobody answers is given up after so long, however many tries are left.
 UNREACHABLE_S = 8.0
+# The longest pause between two tries.
+PAUSE_S = 3.0
 _AGAIN = {
     "BadDigest",
     "ConditionalRequestConflict",
@@ -91,7 +93,7 @@ class Client:
             except (ClientError, BotoCoreError, ResponseParserError) as error:
                 if not self._again(error, tries, time.monotonic() - started):
                     raise self._reason(error, tries) from error
-            time.sleep(min(3.0, 0.1 * 2 ** (tries - 1)) * random.uniform(0.5, 1.0))
+            time.sleep(min(PAUSE_S, 0.1 * 2 ** (tries - 1)) * random.uniform(0.5, 1.0))
 
     def _client(self) -> Any:
         with self._lock:

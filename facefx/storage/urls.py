@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
-_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+# A password with a slash in it is no good URL, and still a password. Keys of objects may hold an @.
+_USERINFO = re.compile(r"(?i)\b(s3a?|memory|file|gs)(://)[^/@\s]*@|\b([a-z][a-z0-9+.-]+)(://)\S*@")
 _QUERY = re.compile(r"(?i)(https?://[^\s?]*)\?[^\s'\"]+")
 
 
@@ -88,7 +89,7 @@ def shown(text: str) -> str:
     >>> shown("ftp://me:secret@host/a.mp4"), shown("https://host/a.mp4?X-Amz-Signature=00")
     ('ftp://***@host/a.mp4', 'https://host/a.mp4?***')
     """
-    return _QUERY.sub(r"\1?***", _USERINFO.sub("***@", text))
+    return _QUERY.sub(r"\1?***", _USERINFO.sub(r"\1\2\3\4***@", text))
 
 
 def name_of(url: str) -> str:
