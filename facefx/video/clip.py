@@ -24,8 +24,17 @@ _SAMPLE_RATE = 48_000
 _CHUNK = 1024
 
 
-def write_clip(path: Path, batches: Iterable[FrameBatch], *, crf: int = 18, tone_hz: float = 440.0) -> int:
+def write_clip(
+    path: Path,
+    batches: Iterable[FrameBatch],
+    *,
+    crf: int = 18,
+    tone_hz: float = 440.0,
+    keyframe_s: float | None = None,
+) -> int:
     """Encode batches as H.264 beside a quiet tone, so that the clip has sound to keep; return the frames.
+
+    keyframe_s: a keyframe at least so often; None for the encoder's own choice.
 
     Raises SinkError if the path cannot be written or there is no frame.
     """
@@ -35,7 +44,7 @@ def write_clip(path: Path, batches: Iterable[FrameBatch], *, crf: int = 18, tone
             video: VideoStream | None = None
             audio = output.add_stream("aac", rate=_SAMPLE_RATE, layout="mono")
             for batch in batches:
-                video = video or _video_stream(output, batch, crf)
+                video = video or _video_stream(output, batch, crf, keyframe_s)
                 for i in range(len(batch)):
                     output.mux(video.encode(_frame(batch, i)))
                 count += len(batch)
@@ -51,13 +60,17 @@ def write_clip(path: Path, batches: Iterable[FrameBatch], *, crf: int = 18, tone
     return count
 
 
-def _video_stream(output: OutputContainer, batch: FrameBatch, crf: int) -> VideoStream:
+def _video_stream(
+    output: OutputContainer, batch: FrameBatch, crf: int, keyframe_s: float | None
+) -> VideoStream:
     format = batch.format
     options = {"crf": str(crf), "x264-params": "threads=1:lookahead-threads=1"}
     stream: VideoStream = output.add_stream("libx264", rate=1 / format.time_base, options=options)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = format.width, format.height, format.pixels.name
     context.time_base = format.time_base
+    if keyframe_s is not None:
+        context.gop_size = max(1, round(keyframe_s / format.time_base))
     context.color_range = 2 if format.color.full_range else 1
     return stream
 
