@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import facefx
@@ -10,7 +10,7 @@ from facefx.faces.detector import DetectorSpec
 from facefx.faces.landmarker import LandmarkerSpec
 from facefx.faces.policy import FacePolicy
 
-__all__ = ["Analysis"]
+__all__ = ["Analysis", "analysis_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +30,8 @@ class Analysis:
     to_s: float | None
     device: str
     version: str = facefx.__version__
+
+
+def analysis_of(plan: Analysis) -> Analysis:
+    """The part of a plan that says how faces are found, without the rest of it."""
+    return Analysis(**{field.name: getattr(plan, field.name) for field in fields(Analysis)})

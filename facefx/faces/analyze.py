@@ -33,7 +33,7 @@ class FaceAnalyzer:
     elsewhere must name it, otherwise the first frame that comes is the anchor. frame_period: seconds
     from frame to frame, where the rate is constant and known: the grid is then fitted to it. The
     detector stays the caller's to close. Frames are kept by reference for the policy's look_ahead_s
-    and one batch, no longer.
+    and one batch, no longer. counted: lo ≤ pts < hi of the frames that `stats` counts faces and cuts of.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class FaceAnalyzer:
         *,
         anchor_pts: int | None = None,
         frame_period: Fraction | None = None,
+        counted: tuple[int | None, int | None] = (None, None),
     ) -> None:
+        self._counted = counted
         size = (format.width, format.height)
         self._detector = detector
         self._policy = policy
@@ -124,10 +126,11 @@ class FaceAnalyzer:
         stretch = [self._moments[at - first] for at in range(start.at, end.at + 1)]
         for moment in stretch if start is end else stretch[1:]:
             if moment.change.cut:
+                counts = self._counts(moment)
                 if self._is_flash(moment):
-                    self.stats.flashes += 1
+                    self.stats.flashes += counts
                 else:
-                    self.stats.cuts += 1
+                    self.stats.cuts += counts
                     self._scene += 1
             moment.scene = self._scene
         self._settled = end
@@ -205,7 +208,8 @@ class FaceAnalyzer:
                     row.track.number = self.stats.tracks
                     self.stats.tracks += 1
                 table.append((position, row.track.number, moment.pts, row))
-            self._count(moment.rows)
+            if self._counts(moment):
+                self._count(moment.rows)
             moment.rows = []
         table.sort(key=lambda entry: entry[:2])
         n = len(table)
@@ -218,6 +222,10 @@ class FaceAnalyzer:
             source=np.array([entry[3].source for entry in table], np.uint8),
             landmarks=np.zeros((n, 0, 3), np.float32),
         )
+
+    def _counts(self, moment: Moment) -> bool:
+        lo, hi = self._counted
+        return (lo is None or moment.pts >= lo) and (hi is None or moment.pts < hi)
 
     def _count(self, rows: Sequence[Row]) -> None:
         stats = self.stats

@@ -96,8 +96,30 @@ class FacesTable:
                 f"{'; '.join(differing)}; {_AGAIN}"
             )
 
-    def rows(self, *, landmarks: bool) -> Iterator[Faces]:
+    def check_rows(self) -> None:
+        """Read all rows, and see that none has been changed since they were written.
+
+        Raises FacesError.
+        """
+        landmarks = self.header.analysis.landmarker is not None
+        digest = RowsDigest()
+        for faces in self.rows(landmarks=landmarks):
+            digest.add(faces)
+        self.check_digest(digest, landmarks=landmarks)
+
+    def check_digest(self, digest: RowsDigest, *, landmarks: bool) -> None:
+        """Hold what was read against what was written.
+
+        Raises FacesError.
+        """
+        whole = not landmarks or digest.landmarks == self.header.seen.landmarks_sha256
+        if digest.boxes != self.header.seen.rows_sha256 or not whole:
+            raise FacesError(f"{self.name}: its rows were changed after it was made; {_AGAIN}")
+
+    def rows(self, *, landmarks: bool, only: tuple[int | None, int | None] = (None, None)) -> Iterator[Faces]:
         """Read the rows in their order, some hundred at a time; `frame` counts from the first seen.
+
+        only: groups of rows that lie outside of lo ≤ pts < hi as a whole are left out.
 
         Raises FacesError where they are damaged or out of order.
         """
@@ -105,12 +127,28 @@ class FacesTable:
         columns += ["landmarks"] if landmarks else []
         before: tuple[int, int, int] | None = None
         with _readable(self.name):
-            for batch in self._file.iter_batches(_READ_ROWS, columns=columns, use_threads=False):
+            groups = self._groups(*only)
+            for batch in self._file.iter_batches(
+                _READ_ROWS, row_groups=groups, columns=columns, use_threads=False
+            ):
                 if not len(batch):
                     continue
                 faces = self._faces(batch)
                 before = self._check_order(faces, before)
                 yield faces
+
+    def _groups(self, lo: int | None, hi: int | None) -> list[int]:
+        """The groups that may hold rows of lo ≤ pts < hi, by the file's own statistics."""
+        metadata = self._file.metadata
+        place = self._file.schema_arrow.get_field_index("pts")
+        wanted = []
+        for group in range(metadata.num_row_groups):
+            known = metadata.row_group(group).column(place).statistics
+            early = hi is not None and known is not None and known.min >= hi
+            late = lo is not None and known is not None and known.max < lo
+            if not early and not late:
+                wanted.append(group)
+        return wanted
 
     def _faces(self, batch: Any) -> Faces:
         named = dict(zip(batch.schema.names, batch.columns, strict=True))
@@ -166,12 +204,22 @@ class KeptFaces:
     """Gives the batches of a video their faces from a table, in presentation order.
 
     landmarks: whether they are read too. part: True where the batches are only a part of what was
-    looked at; otherwise they must be exactly the frames that were.
+    looked at; otherwise they must be exactly the frames that were. only: the part lies within
+    lo ≤ pts < hi; rows beyond it are not read, so that whether any row was changed stays unknown: ask the
+    table's check_rows.
     """
 
-    def __init__(self, table: FacesTable, *, landmarks: bool, part: bool) -> None:
+    def __init__(
+        self,
+        table: FacesTable,
+        *,
+        landmarks: bool,
+        part: bool,
+        only: tuple[int | None, int | None] | None = None,
+    ) -> None:
         self._table, self._landmarks, self._part = table, landmarks, part
-        self._chunks = self._hashed(table.rows(landmarks=landmarks))
+        self._whole = only is None
+        self._chunks = self._hashed(table.rows(landmarks=landmarks, only=only or (None, None)))
         self._digest, self._times = RowsDigest(), hashlib.sha256()
         self._frames = 0
         self._waiting: Faces | None = None
@@ -201,17 +249,17 @@ class KeptFaces:
 
         Raises FacesError.
         """
-        for _ in self._chunks:
-            pass
+        if self._whole:
+            for _ in self._chunks:
+                pass
         seen, name = self._table.header.seen, self._table.name
         if not self._part and (self._frames, self._times.hexdigest()) != (seen.frames, seen.pts_sha256):
             raise FacesError(
                 f"{name}: {seen.frames} frames were looked at, but the video gives {self._frames}, "
                 f"or at other times; {_AGAIN}"
             )
-        whole = not self._landmarks or self._digest.landmarks == seen.landmarks_sha256
-        if self._digest.boxes != seen.rows_sha256 or not whole:
-            raise FacesError(f"{name}: its rows were changed after it was made; {_AGAIN}")
+        if self._whole:
+            self._table.check_digest(self._digest, landmarks=self._landmarks)
 
     def _hashed(self, chunks: Iterator[Faces]) -> Iterator[Faces]:
         for faces in chunks:
@@ -226,15 +274,15 @@ class KeptFaces:
             if chunk is None:
                 break
             if first is not None:
-                chunk = _cut(chunk, int(np.searchsorted(chunk.pts, first)), len(chunk))
+                chunk = chunk.take(slice(int(np.searchsorted(chunk.pts, first)), None))
             if first is None or len(chunk):
                 parts.append(chunk)
         if not parts:
             return Faces.from_rows(())
-        rows = _join(parts)
+        rows = Faces.join(parts)
         taken = int(np.searchsorted(rows.pts, last, "right"))
-        self._waiting = _cut(rows, taken, len(rows))
-        return _cut(rows, 0, taken)
+        self._waiting = rows.take(slice(taken, None))
+        return rows.take(slice(0, taken))
 
 
 def read_table(path: Path) -> Any:
@@ -245,37 +293,6 @@ def read_table(path: Path) -> Any:
     with FacesTable(path) as kept, _readable(kept.name):
         table = pq.read_table(path, page_checksum_verification=True)
         return table.replace_schema_metadata({HEADER_KEY: json.dumps(kept.header.to_json())})
-
-
-def _cut(faces: Faces, start: int, stop: int) -> Faces:
-    """Rows start..stop, as views."""
-    part = slice(start, stop)
-    return Faces(
-        faces.frame[part],
-        faces.pts[part],
-        faces.track_id[part],
-        faces.xyxy[part],
-        faces.confidence[part],
-        faces.source[part],
-        faces.landmarks[part],
-        faces.topology,
-    )
-
-
-def _join(parts: list[Faces]) -> Faces:
-    """Rows one after another; all parts have the same topology."""
-    if len(parts) == 1:
-        return parts[0]
-    return Faces(
-        np.concatenate([part.frame for part in parts]),
-        np.concatenate([part.pts for part in parts]),
-        np.concatenate([part.track_id for part in parts]),
-        np.concatenate([part.xyxy for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
-        np.concatenate([part.source for part in parts]),
-        np.concatenate([part.landmarks for part in parts]),
-        parts[-1].topology,
-    )
 
 
 @contextmanager

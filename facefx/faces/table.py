@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -249,21 +249,18 @@ class TableWriter:
 
         Raises ShapeError where landmarks are no multiples of 1/64 pixel, SinkError.
         """
-        rows = Faces(
-            batch.index[faces.frame],
-            faces.pts,
-            faces.track_id,
-            faces.xyxy,
-            faces.confidence,
-            faces.source,
-            faces.landmarks,
-            faces.topology,
-        )
-        self._times.update(batch.pts.tobytes())
-        self._frames += len(batch)
-        if len(batch):
-            self._first = int(batch.pts[0]) if self._first is None else self._first
-            self._last = int(batch.pts[-1])
+        self.add(batch.pts, replace(faces, frame=batch.index[faces.frame]))
+
+    def add(self, pts: NDArray[np.int64], rows: Faces) -> None:
+        """Add the next frames, by their pts, and their faces, whose `frame` counts from the first frame.
+
+        Raises what write raises.
+        """
+        self._times.update(pts.tobytes())
+        self._frames += len(pts)
+        if len(pts):
+            self._first = int(pts[0]) if self._first is None else self._first
+            self._last = int(pts[-1])
         self._digest.add(rows)
         if len(rows):
             self._held.append(self._record_batch(rows))

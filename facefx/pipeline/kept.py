@@ -62,12 +62,19 @@ class TableStage:
 
 
 class KeptStage:
-    """Frames → faces, from a table: nobody looks. part: see KeptFaces."""
+    """Frames → faces, from a table: nobody looks. part, only: see KeptFaces."""
 
     name = "faces"
 
-    def __init__(self, table: FacesTable, *, landmarks: bool, part: bool) -> None:
-        self._table, self._landmarks, self._part = table, landmarks, part
+    def __init__(
+        self,
+        table: FacesTable,
+        *,
+        landmarks: bool,
+        part: bool,
+        only: tuple[int | None, int | None] | None = None,
+    ) -> None:
+        self._table, self._landmarks, self._part, self._only = table, landmarks, part, only
         self._faces: KeptFaces | None = None
 
     @property
@@ -77,7 +84,7 @@ class KeptStage:
 
     def setup(self) -> None:
         """Begin to read."""
-        self._faces = KeptFaces(self._table, landmarks=self._landmarks, part=self._part)
+        self._faces = KeptFaces(self._table, landmarks=self._landmarks, part=self._part, only=self._only)
 
     def process(self, work: Work) -> Sequence[Work]:
         """Add the faces of a batch."""
@@ -104,13 +111,13 @@ def opened_table(url: str) -> Iterator[FacesTable]:
         yield table
 
 
-def video_facts(local: Path, name: str, info: MediaInfo) -> VideoFacts:
-    """What a table of faces remembers of its video; reads the file once, for its sha256."""
+def video_facts(local: Path, name: str, info: MediaInfo, sha256: str | None = None) -> VideoFacts:
+    """What a table of faces remembers of its video; without its sha256, the file is read once."""
     video, format = info.video, info.video.format
     return VideoFacts(
         name=name.rstrip("/").rsplit("/", 1)[-1],
         size_bytes=info.size_bytes,
-        sha256=sha256_file(local),
+        sha256=sha256_file(local) if sha256 is None else sha256,
         codec=video.codec,
         pixel_format=format.pixels.name,
         width=format.width,

@@ -8,13 +8,26 @@ effect's seed, so bytes are the same for one plan and one way of cutting.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
+from facefx.errors import StageError
+from facefx.pipeline.inline import InlineRunner
 from facefx.pipeline.nets import Nets
+from facefx.pipeline.report import process_cost
+from facefx.pipeline.segment_stages import (
+    SegmentBlend,
+    SegmentDecode,
+    SegmentDetect,
+    SegmentEncode,
+    SegmentKept,
+    SegmentLandmark,
+)
 from facefx.pipeline.span import SegmentJob, Span
 from facefx.pipeline.stage import Source, Stage
-from facefx.telemetry.ledger import StageRow
+from facefx.storage import sha256_file
+from facefx.telemetry.ledger import Ledger, StageRow
 
 __all__ = [
     "STAGE_NAMES",
@@ -37,7 +50,6 @@ STAGE_NAMES = ("decode", "detect", "landmark", "blend", "encode")
 Progress = Callable[[int, int], None]
 
 
-@runtime_checkable
 class SegmentSource(Source, Protocol):
     """The first stage of a segment."""
 
@@ -46,7 +58,6 @@ class SegmentSource(Source, Protocol):
         """What it did, as plain values; asked after the end, before or after close."""
 
 
-@runtime_checkable
 class SegmentStage(Stage, Protocol):
     """A later stage of a segment."""
 
@@ -97,9 +108,12 @@ def stage_names(job: SegmentJob) -> tuple[str, ...]:
     return STAGE_NAMES
 
 
-def make_source(job: SegmentJob) -> SegmentSource:
-    """Make the first stage, "decode"; none of its batches straddles the segment's ends."""
-    raise NotImplementedError
+def make_source(job: SegmentJob, threads: int = 1) -> SegmentSource:
+    """Make the first stage, "decode"; none of its batches straddles the segment's ends.
+
+    threads: of the decoder; frames do not depend on them.
+    """
+    return SegmentDecode(job, threads)
 
 
 def make_stage(name: str, job: SegmentJob, nets: Nets) -> SegmentStage:
@@ -107,8 +121,22 @@ def make_stage(name: str, job: SegmentJob, nets: Nets) -> SegmentStage:
 
     Work of the margins is passed on by every stage: by blend without patches, and encode does not look at
     its pixels. The encode stage's files get their names in finish_result.
+
+    Raises StageError for a name that is not in stage_names(job).
     """
-    raise NotImplementedError
+    if name not in stage_names(job)[1:]:
+        raise StageError(f"a segment of this plan has no stage {name!r}: expected {stage_names(job)[1:]}")
+    match name:
+        case "detect":
+            return SegmentDetect(job, nets)
+        case "landmark":
+            return SegmentLandmark(job, nets)
+        case "faces":
+            return SegmentKept(job)
+        case "blend":
+            return SegmentBlend(job)
+        case _:
+            return SegmentEncode(job)
 
 
 def run_segment(
@@ -116,11 +144,34 @@ def run_segment(
 ) -> SegmentResult:
     """Make one segment in this process; its files appear whole, or not at all.
 
-    progress: called with (own frames done, about how many there are).
+    progress: called with (own frames done, about how many there are). threads: of the runner; what is made
+    does not depend on them.
 
     Raises any error of the tree.
     """
-    raise NotImplementedError
+    (spent_s, _), expected = process_cost(), _expected(job)
+    source = make_source(job)
+    stages = [make_stage(name, job, nets) for name in stage_names(job)[1:]]
+    encode = stages[-1]
+    assert isinstance(encode, SegmentEncode)
+    ledger = Ledger(stage_names(job))
+    try:
+        with closing(InlineRunner(source, stages, ledger, threads).stream()) as stream:
+            for _ in stream:
+                if progress is not None:
+                    progress(encode.frames, expected)
+        told = {source.name: source.told, **{stage.name: stage.told for stage in stages}}
+        cpu_s = process_cost()[0] - spent_s
+        return finish_result(job, encode, told, ledger.rows(), ledger.wall_s, cpu_s)
+    finally:
+        encode.discard()
+
+
+def _expected(job: SegmentJob) -> int:
+    """About how many frames are the segment's own."""
+    video, (lo, hi) = job.info.video, job.own
+    start, end = video.start_pts if lo is None else lo, video.end_pts if hi is None else hi
+    return round(video.frames_expected * max(end - start, 0) / max(video.end_pts - video.start_pts, 1))
 
 
 def finish_result(
@@ -134,8 +185,29 @@ def finish_result(
     """Give a segment's files their names and its account its form.
 
     encode: the stage of that name after its flush; it may be closed already. told: of each stage by its
-    name, decode's included, encode's not. rows: of the ledger.
+    name, decode's included. rows: of the ledger.
 
-    Raises FidelityError where the encoder kept a frame for itself, SinkError.
+    Raises SinkError.
     """
-    raise NotImplementedError
+    assert isinstance(encode, SegmentEncode)
+    head = encode.finish(told)
+    return SegmentResult(
+        number=job.span.number,
+        frames=encode.frames,
+        pts_first=head.pts_first,
+        pts_last=head.pts_last,
+        faces=_plain(told.get("detect")),
+        landmarks=_plain(told.get("landmark")),
+        effects=dict(told["blend"]),
+        damage=dict(told["decode"]),
+        stages=[row.to_json() for row in rows],
+        wall_s=round(wall_s, 4),
+        cpu_s=round(cpu_s, 4),
+        piece_bytes=job.piece.stat().st_size,
+        piece_sha256=sha256_file(job.piece),
+        faces_sha256="" if job.faces is None else sha256_file(job.faces),
+    )
+
+
+def _plain(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if told is None else dict(told)

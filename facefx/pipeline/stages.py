@@ -14,8 +14,8 @@ from facefx.effects.registry import make_effect
 from facefx.errors import FacefxError
 from facefx.faces.analysis import Analysis
 from facefx.faces.analyze import FaceAnalyzer
-from facefx.faces.detector import Detector, make_detector
 from facefx.faces.landmarker import FaceLandmarker, LandmarkerSpec
+from facefx.pipeline.nets import Nets
 from facefx.pipeline.plan import Plan
 from facefx.pipeline.stage import Work
 from facefx.values import Faces, FrameBatch, StreamFormat
@@ -65,15 +65,25 @@ class DetectStage:
     """Frames → faces: looks where it must, tracks and fills; keeps a bounded look-ahead of frames.
 
     anchor_pts: where the grid of looks begins, for a stretch that is to give what the whole would.
+    counted: lo ≤ pts < hi of the frames that `found` counts. nets: whose detector is used; otherwise its own.
     """
 
     name = "detect"
 
-    def __init__(self, analysis: Analysis, video: VideoInfo, anchor_pts: int | None = None) -> None:
+    def __init__(
+        self,
+        analysis: Analysis,
+        video: VideoInfo,
+        anchor_pts: int | None = None,
+        *,
+        counted: tuple[int | None, int | None] = (None, None),
+        nets: Nets | None = None,
+    ) -> None:
         self._analysis = analysis
         self._video = video
         self._anchor = anchor_pts
-        self._detector: Detector | None = None
+        self._counted = counted
+        self._nets, self._owned = nets or Nets(), nets is None
         self.analyzer: FaceAnalyzer | None = None
 
     @property
@@ -84,13 +94,13 @@ class DetectStage:
 
     def setup(self) -> None:
         """Load the nets that the plan names."""
-        self._detector = make_detector(self._analysis.detector)
         self.analyzer = FaceAnalyzer(
-            self._detector,
+            self._nets.detector(self._analysis.detector),
             self._analysis.policy,
             self._video.format,
             anchor_pts=self._anchor,
             frame_period=_period(self._video),
+            counted=self._counted,
         )
 
     def process(self, work: Work) -> Sequence[Work]:
@@ -104,9 +114,9 @@ class DetectStage:
         return _with_faces(self.analyzer.flush())
 
     def close(self) -> None:
-        """Let the nets go."""
-        if self._detector is not None:
-            self._detector.close()
+        """Let the nets go, where they are its own."""
+        if self._owned:
+            self._nets.close()
 
 
 def _period(video: VideoInfo) -> Fraction | None:
@@ -123,14 +133,23 @@ class LandmarkStage:
     """Faces → faces with landmarks: follows each track's mesh; keeps a third of a second back.
 
     anchor_pts: where the grid of key frames begins, for a stretch that is to give what the whole would.
+    nets: whose net is used; otherwise its own.
     """
 
     name = "landmark"
 
-    def __init__(self, spec: LandmarkerSpec, video: VideoInfo, anchor_pts: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: LandmarkerSpec,
+        video: VideoInfo,
+        anchor_pts: int | None = None,
+        *,
+        nets: Nets | None = None,
+    ) -> None:
         self._spec = spec
         self._video = video
         self._anchor = anchor_pts
+        self._nets = nets
         self.landmarker: FaceLandmarker | None = None
 
     @property
@@ -145,6 +164,7 @@ class LandmarkStage:
         self.landmarker = FaceLandmarker(
             self._spec,
             self._video.format,
+            net=None if self._nets is None else self._nets.mesh(self._spec),
             anchor_pts=self._anchor,
             frame_period=_period(self._video),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -135,6 +135,35 @@ class Faces:
     def with_landmarks(self, landmarks: NDArray[np.float32], topology: str) -> Faces:
         """The same faces with these (m, p, 3) landmarks; NaN rows where no mesh was found."""
         return replace(self, landmarks=landmarks, topology=topology)
+
+    def take(self, rows: NDArray[Any] | slice) -> Faces:
+        """The rows that a slice (as views), an index array or a boolean mask picks."""
+        return Faces(
+            self.frame[rows],
+            self.pts[rows],
+            self.track_id[rows],
+            self.xyxy[rows],
+            self.confidence[rows],
+            self.source[rows],
+            self.landmarks[rows],
+            self.topology,
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Faces]) -> Faces:
+        """Rows one after another; one part at least, and all of the same topology."""
+        if len(parts) == 1:
+            return parts[0]
+        return Faces(
+            np.concatenate([part.frame for part in parts]),
+            np.concatenate([part.pts for part in parts]),
+            np.concatenate([part.track_id for part in parts]),
+            np.concatenate([part.xyxy for part in parts]),
+            np.concatenate([part.confidence for part in parts]),
+            np.concatenate([part.source for part in parts]),
+            np.concatenate([part.landmarks for part in parts]),
+            parts[-1].topology,
+        )
 
     @staticmethod
     def from_rows(rows: Iterable[tuple[int, Face]]) -> Faces:

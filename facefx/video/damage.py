@@ -56,10 +56,14 @@ class DamageLog:
 
     Pictures that no decoder can show are not missed: those before the first keyframe of a recording
     that starts midway, and the leading pictures of its first group, all before info.start_pts.
+    only_inside: what is wrong with packets outside the window is somebody else's to count.
     """
 
-    def __init__(self, video: VideoInfo, window: tuple[int | None, int | None]) -> None:
+    def __init__(
+        self, video: VideoInfo, window: tuple[int | None, int | None], *, only_inside: bool = False
+    ) -> None:
         self._video = video
+        self._only_inside = only_inside
         self._low, self._high = window
         self._whole = self._low is None and self._high is None
         self.restart()
@@ -103,11 +107,15 @@ class DamageLog:
 
     def bad_packet(self, pts: int | None) -> None:
         """Note a packet that the decoder refused."""
+        if self._only_inside and pts is not None and not self.inside(pts):
+            return
         self._corrupt_packets += 1
         self._at(pts)
 
     def frame(self, pts: int, *, corrupt: bool) -> None:
-        """Note a frame that came out, within the wanted range."""
+        """Note a frame that came out; one outside the wanted range is not counted."""
+        if not self.inside(pts):
+            return
         self._decoded += 1
         if pts in self._waiting:
             self._waiting.discard(pts)
@@ -119,6 +127,8 @@ class DamageLog:
 
     def late(self, pts: int) -> None:
         """Note a frame whose time does not follow the last one's."""
+        if not self.inside(pts):
+            return
         self._out_of_order += 1
         self._waiting.discard(pts)
         self._at(pts)

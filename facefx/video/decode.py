@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from facefx.video.info import MediaInfo
 
-__all__ = ["Decoder"]
+__all__ = ["NUMBERED", "Decoder"]
 
 # A seek can land behind the wanted picture where a format has no index; look further back each time.
 _BACK_S = (0, 2, 10)
 # AVI has no presentation times: FFmpeg numbers packets as they are decoded, wrong for reordered pictures.
-_NUMBERED = frozenset({("avi", "h264"), ("avi", "hevc")})
+NUMBERED = frozenset({("avi", "h264"), ("avi", "hevc")})
 
 
 class Decoder:
@@ -40,7 +40,7 @@ class Decoder:
         self._path, self._info, self._limits, self._threads, self._log = path, info, limits, threads, log
         self._container: InputContainer | None = None
         self._last: int | None = None
-        self._numbered = (info.container, info.video.codec) in _NUMBERED
+        self._numbered = (info.container, info.video.codec) in NUMBERED
         self._slots: list[int] = []
 
     def close(self) -> None:
@@ -49,8 +49,14 @@ class Decoder:
             self._container.close()
             self._container = None
 
-    def frames(self, low: int | None, high: int | None) -> Iterator[tuple[VideoFrame, int]]:
-        """Give (frame, pts) for low ≤ pts < high."""
+    def frames(
+        self, low: int | None, high: int | None, since: int | None = None
+    ) -> Iterator[tuple[VideoFrame, int]]:
+        """Give (frame, pts) for low ≤ pts < high; with `since` ≤ low, also the frame that is shown at low.
+
+        That frame's own pts is below low, but not below since.
+        """
+        shown: tuple[VideoFrame, int] | None = None
         for frame in self._from(low):
             if self._numbered and self._slots:
                 frame.pts = heappop(self._slots)  # pictures come in order, so each takes the earliest time
@@ -58,7 +64,12 @@ class Decoder:
             if high is not None and pts >= high:
                 return
             if low is not None and pts < low:
+                shown = (frame, pts) if since is not None and pts >= since else None
                 continue
+            if shown is not None and shown[1] < pts:
+                self._last = shown[1]
+                yield shown
+            shown = None
             if self._last is not None and pts <= self._last:
                 self._log.late(pts)
                 continue

@@ -26,9 +26,12 @@ class Feed:
         self._encoder = encoder
         self.frames = self.patched = 0
 
-    def write(
-        self, batch: FrameBatch, patches: Sequence[Patch] = ()
-    ) -> Iterator[list[Packet[VideoStream]]]:
+    @property
+    def extradata(self) -> bytes:
+        """The encoder's header, b"" where its packets carry it."""
+        return self._encoder.stream.codec_context.extradata or b""
+
+    def write(self, batch: FrameBatch, patches: Sequence[Patch] = ()) -> Iterator[list[Packet[VideoStream]]]:
         """Encode a batch's frames with its patches pasted in, in the order given; one list a frame.
 
         A frame without a patch goes to the encoder as it came, by reference; one with a patch is made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -25,9 +26,24 @@ if TYPE_CHECKING:
 
     from facefx.video.info import MediaInfo
 
-__all__ = ["Damage", "VideoSource", "window_of"]
+__all__ = ["Damage", "Stretch", "VideoSource", "window_of"]
 
 OnDamage = Literal["fail", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of what is asked for, lo ≤ pts < hi (None: open), with what is read before and after it.
+
+    before: so many ticks before lo, and the frame that is shown then. after: from hi on to the first frame
+    that is so many ticks later, from that on to the first that is so many ticks later, and so forth.
+    Damage is counted in the stretch only, and no batch reaches over its ends.
+    """
+
+    lo: int | None = None
+    hi: int | None = None
+    before: int = 0
+    after: tuple[int, ...] = ()
 
 
 class VideoSource:
@@ -37,6 +53,7 @@ class VideoSource:
     on_damage "fail": a file that does not decode whole raises DamagedError, after the rest was counted;
     "keep": what is readable is given, and `damage` tells what was not. batch_frames: at most so many
     frames a batch (1 or 2 for a live stream). info: what `probe` found, where that is known already.
+    stretch: only a part of that range is wanted.
 
     Raises SourceError, UnsupportedError when made.
     """
@@ -52,6 +69,7 @@ class VideoSource:
         threads: int = 1,
         batch_frames: int = MAX_BATCH,
         info: MediaInfo | None = None,
+        stretch: Stretch | None = None,
     ) -> None:
         if on_damage not in ("fail", "keep"):
             raise ConfigError(f"on_damage must be 'fail' or 'keep', got {on_damage!r}")
@@ -63,7 +81,9 @@ class VideoSource:
         self.info.require_supported()
         self._window = window_of(self.info, from_s, to_s)
         self._on_damage = on_damage
-        self._log = DamageLog(self.info.video, self._window)
+        self._stretch = stretch
+        counted = self._window if stretch is None else (stretch.lo, stretch.hi)
+        self._log = DamageLog(self.info.video, counted, only_inside=stretch is not None)
         self._threads = threads
         self._decoder: Decoder | None = None
         self._iterator: Iterator[FrameBatch] | None = None
@@ -117,12 +137,16 @@ class VideoSource:
         held: list[tuple[VideoFrame, int]] = []
         self._decoder = Decoder(self._path, self.info, self._limits, self._threads, self._log)
         try:
-            for frame, pts in self._decoder.frames(self._window[0], self._window[1]):
+            for frame, pts in self._frames(self._decoder):
                 if self._closed:
                     return
                 if self._failing:
                     held = []  # the output is lost anyway: only count what is readable
                     continue
+                if held and self._is_edge(held[-1][1], pts):
+                    yield self._batch(held, count)
+                    count += len(held)
+                    held = []
                 held.append((frame, pts))
                 if len(held) == size:
                     yield self._batch(held, count)
@@ -140,6 +164,35 @@ class VideoSource:
                 decoded=summary.decoded,
                 expected=summary.expected,
             )
+
+    def _frames(self, decoder: Decoder) -> Iterator[tuple[VideoFrame, int]]:
+        """What is to be decoded: the range that is asked for, or a stretch of it with its margins."""
+        low, high = self._window
+        stretch = self._stretch
+        if stretch is None:
+            yield from decoder.frames(low, high)
+            return
+        since = self.info.video.start_pts if low is None else low
+        start = low if stretch.lo is None else max(stretch.lo - stretch.before, since)
+        if stretch.hi is None or not stretch.after:
+            stop = high if stretch.hi is None else stretch.hi
+            yield from decoder.frames(start, stop, since if stretch.before else None)
+            return
+        steps = iter(stretch.after)
+        goal = stretch.hi + next(steps)
+        for frame, pts in decoder.frames(start, high, since if stretch.before else None):
+            yield frame, pts
+            while pts >= goal:
+                step = next(steps, None)
+                if step is None:
+                    return
+                goal = pts + step
+
+    def _is_edge(self, before: int, pts: int) -> bool:
+        """True where a stretch begins or ends between two frames."""
+        if self._stretch is None:
+            return False
+        return any(edge is not None and before < edge <= pts for edge in (self._stretch.lo, self._stretch.hi))
 
     @property
     def _failing(self) -> bool:
