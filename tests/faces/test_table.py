@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-import facefx.faces.kept
 from facefx.errors import FacesError, ShapeError, SinkError
 from facefx.faces.analysis import Analysis
 from facefx.faces.detector import DetectorSpec
@@ -177,10 +176,10 @@ def test_what_lies_before_a_part_is_let_go(tmp_path: Path, monkeypatch: pytest.M
     """The last minute of two hours must not take the memory of two hours."""
     rows = kept(tmp_path / "f.parquet", batches=400)
     joined: list[int] = []
-    join = facefx.faces.kept._join
+    join = Faces.join
     monkeypatch.setattr(
-        facefx.faces.kept,
-        "_join",
+        Faces,
+        "join",
         lambda parts: joined.append(sum(map(len, parts))) or join(parts),  # type: ignore[func-returns-value]
     )
     with FacesTable(tmp_path / "f.parquet") as table:
