@@ -146,13 +146,15 @@ def _sheet(cells: list[tuple[NDArray[np.uint8], str]], layout: _Layout) -> NDArr
 
 
 def _coded(path: Path, sheet: NDArray[np.uint8]) -> bytes:
-    """JPEG of the best quality that is small enough; the last one where none is."""
-    data = b""
-    for quality in _QUALITIES:
-        fine, coded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if not fine:
-            raise SinkError(f"{path}: its contact sheet of {sheet.shape[:2]} pixels does not fit into a JPEG")
-        data = bytes(coded.tobytes())
-        if len(data) <= MOST_BYTES:
-            break
-    return data
+    """JPEG of the best quality that is small enough; pictures of noise alone are made smaller too."""
+    while True:
+        for quality in _QUALITIES:
+            fine, coded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            if not fine:
+                raise SinkError(
+                    f"{path}: its contact sheet of {sheet.shape[:2]} pixels does not fit into a JPEG"
+                )
+            if coded.size <= MOST_BYTES:
+                return bytes(coded.tobytes())
+        size = (sheet.shape[1] * 2 // 3, sheet.shape[0] * 2 // 3)
+        sheet = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), np.uint8)
