@@ -87,5 +87,5 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Place:
 @pytest.fixture
 def fault_proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
     """A proxy before the S3 service that spoils nothing yet; reach it by s3.options(fault_proxy.url)."""
-    with FaultProxy(s3_server.endpoint) as proxy:
+    with FaultProxy(s3_server.endpoint, seed=1) as proxy:
         yield proxy

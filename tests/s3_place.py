@@ -7,6 +7,7 @@ import sys
 import urllib.request
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from facefx.storage import StorageOptions
@@ -62,6 +63,15 @@ class S3Server:
         self._process.wait(10)
 
 
+@cache
+def _client(endpoint: str) -> Any:
+    import botocore.session
+
+    session = botocore.session.Session()
+    session.set_credentials(KEY, SECRET)
+    return session.create_client("s3", endpoint_url=endpoint, region_name="us-east-1")
+
+
 @dataclass
 class S3Place:
     """A bucket of its own on the server. client: botocore's, straight to the server."""
@@ -74,9 +84,7 @@ class S3Place:
 
     @property
     def client(self) -> Any:
-        import botocore.session
-
-        return botocore.session.Session().create_client("s3", endpoint_url=self.endpoint)
+        return _client(self.endpoint)
 
     @property
     def url(self) -> str:

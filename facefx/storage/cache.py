@@ -110,7 +110,7 @@ class StagingCache:
         if entry is None:
             raise SourceError(f"{shown(url)}: cannot be fetched: is not there; check the address")
         if version and entry.version != version:
-            raise changed(shown(url), version, entry.version)
+            raise changed(url, version, entry.version)
         part = _beside(kept, ".part")
         shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
         try:

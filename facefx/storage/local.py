@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facefx.errors import SinkError, SourceError
 from facefx.storage.backend import Exclusive, Found, SweepReport, is_temporary, owner_of, temporary_name
-from facefx.storage.urls import local_path, sha256_file
+from facefx.storage.urls import local_path, sha256_file, shown
 
 __all__ = ["LocalBackend", "changed", "found", "refused", "sync_file", "sync_folder", "whole"]
 
@@ -25,14 +25,14 @@ PRIVATE = ".facefx"
 def refused(url: str, error: OSError) -> SinkError:
     """The error of a disk that does not take our bytes."""
     return SinkError(
-        f"{url}: cannot be written: {error.strerror or error}; make room there or choose another place"
+        f"{shown(url)}: cannot be written: {error.strerror or error}; make room there or choose another place"
     )
 
 
 def changed(url: str, expected: str, got: str) -> SourceError:
     """The error of a source that is not the one that was found before."""
     return SourceError(
-        f"{url}: changed since it was found: expected version {expected}, got {got}; "
+        f"{shown(url)}: changed since it was found: expected version {expected}, got {got}; "
         "leave sources alone while they are processed, and run again"
     )
 
@@ -107,7 +107,7 @@ class LocalBackend:
             return local_path(url).read_bytes()
         except OSError as error:
             raise SourceError(
-                f"{url}: cannot be read: {error.strerror}; check the path and its rights"
+                f"{shown(url)}: cannot be read: {error.strerror}; check the path and its rights"
             ) from error
 
     def write(self, url: str, data: bytes) -> None:
@@ -145,7 +145,7 @@ class LocalBackend:
         """Copy a file to another place."""
         before = self.stat(url)
         if before is None:
-            raise SourceError(f"{url}: is not there; check the path")
+            raise SourceError(f"{shown(url)}: is not there; check the path")
         if version and before.version != version:
             raise changed(url, version, before.version)
         self.put(str(path), local_path(url))
@@ -164,7 +164,7 @@ class LocalBackend:
             return None
         except OSError as error:
             raise SourceError(
-                f"{url}: cannot be read: {error.strerror}; check the path and its rights"
+                f"{shown(url)}: cannot be read: {error.strerror}; check the path and its rights"
             ) from error
 
     def list(self, url: str) -> Iterator[Found]:
@@ -237,7 +237,7 @@ def _walk(url: str) -> Iterator[Found]:
     def unreadable(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise SourceError(
-                f"{error.filename}: cannot be listed: {error.strerror}; check the rights of the folder"
+                f"{shown(str(error.filename))}: cannot be listed: {error.strerror}; check the folder's rights"
             ) from error
 
     prefix = str(local_path(url).absolute()) + ("/" if url.endswith("/") and url.strip("/") else "")

@@ -111,7 +111,7 @@ class RemoteBackend:
             if before is None:
                 raise Unavailable("is not there; check the address")
             if version and before.version != version:
-                raise changed(shown(url), version, before.version)
+                raise changed(url, version, before.version)
             try:
                 with whole(path) as part:
                     self._tried(lambda fs: fs.get_file(self._inner(fs, url), str(part)), local=part)

@@ -29,6 +29,7 @@ from facefx.storage.local import changed, refused, whole
 from facefx.storage.options import StorageOptions
 from facefx.storage.s3_client import Client, Refused
 from facefx.storage.s3_transfer import Chunks, Upload, encryption, split
+from facefx.storage.urls import shown
 
 __all__ = ["S3Backend"]
 
@@ -89,11 +90,13 @@ class S3Backend:
                 etag, size = Upload(self._client, self._options, url, path).run()
                 head = self._head(url)
         except OSError as error:
-            raise SinkError(f"{path}: cannot be read: {error.strerror}; it was to become {url}") from error
+            raise SinkError(
+                f"{path}: cannot be read: {error.strerror}; it was to become {shown(url)}"
+            ) from error
         if head is None or head["ContentLength"] != size or head["ETag"] != etag:
             got = "nothing" if head is None else f"{head['ContentLength']} bytes, etag {head['ETag']}"
             raise SinkError(
-                f"{url}: is not what was uploaded: expected {size} bytes, etag {etag}, got {got}; "
+                f"{shown(url)}: is not what was uploaded: expected {size} bytes, etag {etag}, got {got}; "
                 "see whether another program writes there"
             )
 

@@ -66,13 +66,40 @@ class Upload:
             )
             _compare(reply, _md5(data)[0].hex())
             return str(reply["ETag"]), len(data)
-        begun = self._client.call("create_multipart_upload", **self._to, **encryption(self._options))
-        to = {**self._to, "UploadId": begun["UploadId"]}
+        to = {**self._to, "UploadId": self._begun()}
         try:
             return self._in_parts(to, size), size
         except BaseException:
             self._abort(to)
             raise
+
+    def _begun(self) -> str:
+        """The id of a new upload. One whose reply was lost would be nobody's, and be paid for."""
+        tries, mine = 0, ""
+
+        def begin() -> str:
+            nonlocal tries
+            tries += 1
+            reply = self._client.once("create_multipart_upload", **self._to, **encryption(self._options))
+            return str(reply["UploadId"])
+
+        try:
+            mine = self._client.tried(begin)
+        finally:
+            if tries > 1:
+                self._abort_ghosts(mine)
+        return mine
+
+    def _abort_ghosts(self, mine: str) -> None:
+        """Abort uploads of this very key that are not ours and have no part yet."""
+        bucket, key = self._to["Bucket"], self._to["Key"]
+        with suppress(Unavailable):
+            page = self._client.call("list_multipart_uploads", Bucket=bucket, Prefix=key)
+            ids = [item["UploadId"] for item in page.get("Uploads", ()) if item["Key"] == key]
+            for other in set(ids) - {mine}:
+                to = {**self._to, "UploadId": other}
+                if not self._client.call("list_parts", **to).get("Parts"):
+                    self._abort(to)
 
     def _in_parts(self, to: dict[str, Any], size: int) -> str:
         step = max(PART_BYTES, -(-size // MAX_PARTS))

@@ -174,7 +174,8 @@ class _Search:
         for item in self._at(root).list(start):
             rest = item.url[len(root) :]
             parts = rest.split("/")
-            unseen = ".facefx" in parts or (not hidden and any(part.startswith(".") for part in parts))
+            dotted = {part for part in parts if part.startswith(".")} - {".", ".."}
+            unseen = ".facefx" in dotted or (dotted and not hidden)
             if unseen or not wanted(rest) or (outputs and _real(item.url).startswith(tuple(outputs))):
                 continue
             count += 1

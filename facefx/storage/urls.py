@@ -26,6 +26,7 @@ __all__ = [
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 # A password with a slash in it is no good URL, and still a password. Keys of objects may hold an @.
 _USERINFO = re.compile(r"(?i)\b(s3a?|memory|file|gs)(://)[^/@\s]*@|\b([a-z][a-z0-9+.-]+)(://)\S*@")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _QUERY = re.compile(r"(?i)(https?://[^\s?]*)\?[^\s'\"]+")
 
 
@@ -84,11 +85,12 @@ def sha256_file(path: Path) -> str:
 def shown(text: str) -> str:
     """An address, or a text with addresses in it, as people and logs may see it.
 
-    User names, passwords and the queries of web addresses (signatures, tokens) are left out.
+    User names, passwords and the queries of web addresses (signatures, tokens) are left out; it is one line.
 
     >>> shown("ftp://me:secret@host/a.mp4"), shown("https://host/a.mp4?X-Amz-Signature=00")
     ('ftp://***@host/a.mp4', 'https://host/a.mp4?***')
     """
+    text = _CONTROL.sub("?", text)
     return _QUERY.sub(r"\1?***", _USERINFO.sub(r"\1\2\3\4***@", text))
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from faults import Fault, FaultProxy
+from s3_place import S3Place
 
 from facefx.errors import SinkError, SourceError, UsageError
-from facefx.storage import publishing, same_place, staged
+from facefx.storage import StorageOptions, find_sources, publishing, same_place, staged
 
 
 def test_an_exception_leaves_neither_output_nor_temp_file(tmp_path: Path) -> None:
@@ -103,6 +105,36 @@ def test_output_through_a_link_to_the_input_is_the_input(tmp_path: Path) -> None
     assert same_place(str(source), str(tmp_path / "hard.mp4"))
     assert same_place(str(source), f"{tmp_path}/../{tmp_path.name}/in.mp4")
     assert not same_place(str(source), str(tmp_path / "other.mp4"))
+
+
+def test_a_full_disk_is_named_and_keeps_the_old_file(small_disk: Path) -> None:
+    target = small_disk / "out.mp4"
+    target.write_bytes(b"good")
+    with (
+        pytest.raises(SinkError, match=r"out\.mp4: cannot be written: No space left on device"),
+        publishing(str(target)) as publication,
+    ):
+        publication.write(b"x" * (6 << 20))
+    assert [path.name for path in small_disk.iterdir()] == ["out.mp4"]
+    assert target.read_bytes() == b"good"
+
+
+def test_a_source_on_the_web_is_staged_in_bounded_time(
+    tmp_path: Path, s3: S3Place, fault_proxy: FaultProxy
+) -> None:
+    s3.client.put_object(Bucket=s3.bucket, Key="in.mp4", Body=b"video", ACL="public-read")
+    url = f"{fault_proxy.url}/{s3.bucket}/in.mp4"
+    (entry,) = find_sources([url])
+    assert (entry.relative, entry.size_bytes) == ("in.mp4", 5)
+    with staged(url) as path:
+        assert path.read_bytes() == b"video"
+    fault_proxy.add(Fault.STALL, method="GET")
+    with (
+        pytest.raises(SourceError, match="cannot be fetched"),
+        staged(url, StorageOptions(read_timeout_s=0.3, retries=1)),
+    ):
+        pass
+    assert fault_proxy.done[Fault.STALL] == 2
 
 
 def test_a_remote_output_appears_only_after_the_commit() -> None:

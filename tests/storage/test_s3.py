@@ -74,6 +74,18 @@ def test_a_lost_reply_to_the_last_step_is_one_object_and_no_error(
     assert s3.pending() == []
 
 
+def test_a_lost_reply_to_the_first_step_leaves_no_upload_that_nobody_knows(
+    s3: S3Place, fault_proxy: FaultProxy, large: Path
+) -> None:
+    other = s3.client.create_multipart_upload(Bucket=s3.bucket, Key="out.mp4")["UploadId"]
+    s3.client.upload_part(Bucket=s3.bucket, Key="out.mp4", UploadId=other, PartNumber=1, Body=b"x")
+    fault_proxy.add(Fault.LOST, method="POST", path="uploads", nth=[1, 2])
+    publish(f"{s3.url}/out.mp4", large, fault_proxy, s3)
+    assert s3.keys() == {"out.mp4": LARGE}
+    assert s3.pending() == ["out.mp4"], "another's, which has begun to send, is let be"
+    s3.client.abort_multipart_upload(Bucket=s3.bucket, Key="out.mp4", UploadId=other)
+
+
 @pytest.mark.parametrize("part", [1, 3])
 def test_an_upload_that_fails_half_way_leaves_nothing(
     s3: S3Place, fault_proxy: FaultProxy, large: Path, part: int
