@@ -1,0 +1,276 @@
+"""Frames that change their process: a batch as one block of memory, and frames made of such a block again.
+
+A decoder's frame cannot travel: its memory is FFmpeg's. What travels is a copy of its planes and what it
+says of itself; at the other end a frame lies upon that memory, without another copy, and an encoder
+makes the same bytes from it as from the decoder's own.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer, Type
+from numpy.typing import NDArray
+
+from facefx.errors import UnsupportedError
+from facefx.values import FieldOrder, FrameBatch, Planes, StreamFormat
+from facefx.video.guard import foreign_errors
+from facefx.video.planes import write_views
+
+if TYPE_CHECKING:
+    from av.sidedata.sidedata import SideData
+    from av.video.frame import VideoFrame
+
+    from facefx.video.info import MediaInfo
+
+__all__ = ["PackedBatch", "Packing", "can_pack", "can_pack_batch", "pack", "unpack"]
+
+# Encoders read lines in vectors: each begins where a decoder's would.
+_ALIGN = 64
+# What no encoder of ours takes from a frame: the sink writes it from MediaInfo, or it tells of the old bits.
+_IDLE = frozenset(
+    kind.name.lower()
+    for kind in (
+        Type.DISPLAYMATRIX,
+        Type.MASTERING_DISPLAY_METADATA,
+        Type.CONTENT_LIGHT_LEVEL,
+        Type.AMBIENT_VIEWING_ENVIRONMENT,
+        Type.SPHERICAL,
+        Type.SEI_UNREGISTERED,
+        Type.MOTION_VECTORS,
+        Type.VIDEO_ENC_PARAMS,
+        Type.FILM_GRAIN_PARAMS,
+        Type.GOP_TIMECODE,
+        Type.S12M_TIMECODE,
+        Type.AFD,
+    )
+)
+_PANSCAN = Type.PANSCAN.name.lower()
+# libavcodec/defs.h, AVPanScan: int id, width, height in 1/16 pixel, then positions.
+_PANSCAN_SIZE = struct.Struct("=3i")
+_KINDS = frozenset(kind.name.lower() for kind in Type)
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Whether frames can travel; false with the reason."""
+
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return not self.reason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedBatch:
+    """A FrameBatch that pickles: with protocol 5 its pixels travel out of band, uncopied.
+
+    pixels: (bytes,) uint8, frame after frame, plane after plane, lines padded to 64 bytes; read only once
+    it has travelled. duration: (n,) int64 in format.time_base. interlaced: (n,) bool. color: (n, 4) range,
+    primaries, transfer and space by FFmpeg's numbers.
+    """
+
+    format: StreamFormat
+    pixels: NDArray[np.uint8]
+    pts: NDArray[np.int64]
+    index: NDArray[np.int64]
+    duration: NDArray[np.int64]
+    interlaced: NDArray[np.bool_]
+    color: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels, padding included."""
+        return self.pixels.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """Where one plane of a frame lies in its block."""
+
+    start: int
+    line: int
+    shape: tuple[int, ...]
+
+
+def can_pack(info: MediaInfo) -> Packing:
+    """Say whether a source's frames can be rebuilt in another process; what its first frame says decides.
+
+    >>> bool(Packing()), bool(Packing("closed captions"))
+    (True, False)
+    """
+    # The names of a container's own side data ("Stereo 3D") are not of a frame and reach the sink by info.
+    names = {name for name in info.video.side_data if name in _KINDS} - {_PANSCAN}
+    return _packing(names)
+
+
+def can_pack_batch(batch: FrameBatch) -> Packing:
+    """The same of frames at hand: captions may begin anywhere, and a frame may leave the field order."""
+    names: set[str] = set()
+    for native in batch.native:
+        frame = cast("VideoFrame", native)
+        if batch.format.field_order and not frame.interlaced_frame:
+            return Packing("a progressive frame in an interlaced stream, whose field order cannot be read")
+        # PyAV's stub says that a mapping's keys are walked; its container walks the items.
+        items = cast("Iterable[SideData]", SideDataContainer(frame))  # type: ignore[call-arg]
+        names.update(item.type.name.lower() for item in items if not _is_whole_panscan(item, batch.format))
+    return _packing(names)
+
+
+def _packing(names: set[str]) -> Packing:
+    held = sorted(names - _IDLE)
+    return Packing(f"{', '.join(held)} beside the pictures cannot be put back" if held else "")
+
+
+def _is_whole_panscan(item: SideData, format: StreamFormat) -> bool:
+    """MPEG-2's decoder says of every frame that all of it is to be shown, as its encoder assumes."""
+    if item.type != Type.PANSCAN:
+        return False
+    _, width, height = _PANSCAN_SIZE.unpack_from(bytes(item))
+    return (width, height) in ((0, 0), (16 * format.width, 16 * format.height))
+
+
+def pack(batch: FrameBatch) -> PackedBatch:
+    """Copy a batch's planes into one block, with all that an encoder takes from its frames.
+
+    Raises UnsupportedError where `can_pack_batch` says no.
+    """
+    packing = can_pack_batch(batch)
+    if not packing:
+        raise UnsupportedError(f"frames cannot change their process: {packing.reason}; use one process")
+    frames = [cast("VideoFrame", native) for native in batch.native]
+    layout, size = _layout(batch.format)
+    pixels = np.empty(size * len(batch), np.uint8)
+    for i in range(len(batch)):
+        block = pixels[i * size : (i + 1) * size]
+        for target, plane in zip(_planes(block, layout, batch.format), batch.view(i), strict=True):
+            target[:] = plane
+    return PackedBatch(
+        format=batch.format,
+        pixels=pixels,
+        pts=batch.pts,
+        index=batch.index,
+        duration=np.array([frame.duration for frame in frames], np.int64),
+        interlaced=np.array([frame.interlaced_frame for frame in frames], np.bool_),
+        color=np.array([_color(frame) for frame in frames], np.int32).reshape(len(frames), 4),
+    )
+
+
+def unpack(packed: PackedBatch) -> FrameBatch:
+    """Make a batch whose frames lie upon the packed pixels; they stay in memory as long as any frame does.
+
+    The frames are the reader's own, the pixels are not: `make_writable` copies them, as with a decoder's.
+    """
+    format_ = packed.format
+    layout, size = _layout(format_)
+    blocks = [packed.pixels[i * size : (i + 1) * size] for i in range(len(packed))]
+    planes = [_planes(block, layout, format_) for block in blocks]
+    for frame_planes in planes:
+        for plane in frame_planes:
+            plane.flags.writeable = False
+    with foreign_errors("frames", "making frames of packed pixels"):
+        native = tuple(_frames(packed, planes))
+    # Copies: a number that somebody keeps must not keep the pixels that it travelled with.
+    return FrameBatch(format_, tuple(planes), packed.pts.copy(), packed.index.copy(), native)
+
+
+def _layout(format: StreamFormat) -> tuple[tuple[_Plane, ...], int]:
+    """Where the planes of a frame lie, and how many bytes a frame takes."""
+    at = 0
+    found = []
+    for shape in format.pixels.plane_shapes(format.width, format.height):
+        line = _up(int(np.prod(shape[1:])) * format.pixels.dtype.itemsize)
+        found.append(_Plane(at, line, shape))
+        at += line * shape[0]
+    return tuple(found), at + _ALIGN  # a vector may begin in the last line
+
+
+def _up(size: int) -> int:
+    return -(-size // _ALIGN) * _ALIGN
+
+
+def _planes(block: NDArray[np.uint8], layout: tuple[_Plane, ...], format: StreamFormat) -> Planes:
+    dtype = format.pixels.dtype
+    return tuple(
+        np.ndarray(
+            plane.shape,
+            dtype,
+            block.data,
+            offset=plane.start,
+            strides=(plane.line, *_inner(plane.shape, dtype.itemsize)),
+        )
+        for plane in layout
+    )
+
+
+def _inner(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    return (itemsize,) if len(shape) == 2 else (shape[2] * itemsize, itemsize)
+
+
+def _color(frame: VideoFrame) -> tuple[int, int, int, int]:
+    return int(frame.color_range), int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace)
+
+
+class _Lent:
+    """Says of read-only memory that it may be written, which DLPack asks for; nobody ever does."""
+
+    def __init__(self, plane: NDArray[Any]) -> None:
+        self._plane = plane
+        self.__array_interface__ = {**plane.__array_interface__, "data": (plane.ctypes.data, False)}
+
+
+def _frames(packed: PackedBatch, planes: list[Planes]) -> Iterator[VideoFrame]:
+    format_ = packed.format
+    frames: Iterable[VideoFrame] = (_upon(frame_planes, format_) for frame_planes in planes)
+    if format_.field_order:
+        frames = _in_fields(frames, format_)
+    for i, frame in enumerate(frames):
+        frame.pts, frame.time_base = int(packed.pts[i]), format_.time_base
+        frame.duration = int(packed.duration[i])
+        frame.color_range, frame.color_primaries, frame.color_trc, frame.colorspace = (
+            int(number) for number in packed.color[i]
+        )
+        yield frame
+
+
+def _upon(planes: Planes, format: StreamFormat) -> VideoFrame:
+    """A frame on memory that is not its own: libav copies it before a write, for it has two owners."""
+    if format.width % (1 << format.pixels.shift_x) or format.height % (1 << format.pixels.shift_y):
+        return _copied(planes, format)  # PyAV takes no odd sizes
+    lent = tuple(np.asarray(_Lent(plane)) for plane in planes)
+    frame = av.VideoFrame.from_dlpack(lent, format.pixels.name, format.width, format.height)
+    frame.opaque = np.from_dlpack(frame.planes[0])
+    return frame
+
+
+def _copied(planes: Planes, format: StreamFormat) -> VideoFrame:
+    frame = av.VideoFrame(format.width, format.height, format.pixels.name)
+    for target, plane in zip(write_views(frame, format), planes, strict=True):
+        target[:] = plane
+    return frame
+
+
+def _in_fields(frames: Iterable[VideoFrame], format: StreamFormat) -> Iterator[VideoFrame]:
+    """Say which field comes first: PyAV reads it but sets it nowhere, a filter does; no pixel is touched."""
+    graph = Graph()
+    entry = graph.add(
+        "buffer",
+        video_size=f"{format.width}x{format.height}",
+        pix_fmt=format.pixels.name,
+        time_base=f"{format.time_base.numerator}/{format.time_base.denominator}",
+    )
+    mode = "tff" if format.field_order == FieldOrder.TOP_FIRST else "bff"
+    leave = graph.add("buffersink")
+    graph.link_nodes(entry, graph.add("setfield", mode=mode), leave).configure()
+    for frame in frames:
+        entry.push(frame)
+        yield cast("VideoFrame", leave.pull())
