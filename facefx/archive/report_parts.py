@@ -26,8 +26,11 @@ def said(text: object) -> str:
     >>> said("<script>")
     '<bdi>&lt;script&gt;</bdi>'
     """
-    shown = "".join(char if _shows(char) else f"\\u{ord(char):04x}" for char in str(text))
-    return f"<bdi>{html.escape(shown)}</bdi>"
+    return f"<bdi>{_escaped(str(text))}</bdi>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape("".join(char if _shows(char) else f"\\u{ord(char):04x}" for char in text))
 
 
 def _shows(char: str) -> bool:
@@ -134,7 +137,7 @@ def page(title: str, body: Iterable[str]) -> Iterable[str]:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{style}</style></head><body>\n"
+        f"<title>{_escaped(title)}</title>\n<style>{style}</style></head><body>\n"
     )
     yield from body
     yield f"<script>{script}</script>\n</body></html>\n"

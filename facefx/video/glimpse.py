@@ -146,8 +146,6 @@ def _decoded(packet: Any) -> list[VideoFrame]:
 def _flushed(stream: VideoStream) -> list[VideoFrame]:
     """What a decoder that waits for more holds back; the next seek makes it ready again."""
     try:
-        frames = list(stream.codec_context.decode(None))
+        return list(stream.codec_context.decode(None))
     except av.error.FFmpegError:
         return []
-    stream.codec_context.flush_buffers()
-    return frames

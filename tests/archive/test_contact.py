@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,21 @@ def test_a_long_video_is_not_decoded_for_its_sheet(media: Path, monkeypatch: pyt
     assert 10 <= len(decoded) <= 12
 
 
+def test_pictures_between_keyframes_are_passed_over(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glimpse_room, "_SHORT_PIXELS", 0)
+    keys: list[bool] = []
+    true = glimpse_room._decoded
+
+    def noting(packet: Any) -> Any:
+        keys.append(packet.is_keyframe)
+        return true(packet)
+
+    monkeypatch.setattr(glimpse_room, "_decoded", noting)
+    path = media / "formats" / "interlaced_mpeg2_720x576.ts"  # whose seeks land anywhere
+    assert list(glimpses(path, probe(path), 12))
+    assert set(keys) == {True}
+
+
 def test_a_long_video_is_shown_by_its_keyframes_in_order(media: Path) -> None:
     path = media / "formats" / "bench_720p.mp4"
     times = [one.time_s for one in glimpses(path, probe(path), 12)]
@@ -141,6 +157,18 @@ def test_hdr_is_neither_dim_nor_burnt_out() -> None:
         assert 0 <= steps[0] < 5
         assert 245 < steps[-1] <= 255.5
     assert grey(0.5, 1) == pytest.approx(127.5)  # ordinary video is left alone
+
+
+def test_hdr_is_brought_to_a_screen_where_the_file_says_so(media: Path) -> None:
+    from facefx.archive import contact
+
+    info = probe(media / "formats" / "hevc_10bit_pq_tagged_640x360.mp4")
+    format = info.video.format
+    planes = next(iter(glimpses(info.path, info, 1))).planes
+    layout = contact._Layout.of(format)
+    as_tagged = contact._thumbnail(format, planes, layout)
+    as_sdr = contact._thumbnail(replace(format, color=replace(format.color, transfer=1)), planes, layout)
+    assert as_tagged.mean() > as_sdr.mean() + 20
 
 
 def test_a_red_of_hdr_stays_red() -> None:

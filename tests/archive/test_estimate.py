@@ -130,14 +130,23 @@ def test_a_bad_file_is_named_and_costs_the_rest_nothing(media: Path, tmp_path: P
     assert (many.unreadable_count, len(many.unreadable)) == (700, 20)
 
 
-def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile /etc/hostname\n")
+def test_a_playlist_is_not_followed(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(media / "formats")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile bench_720p.mp4\n")
     assert estimate(found(tmp_path / "list.mp4")).unreadable_count == 1
 
 
 def test_an_index_that_lies_too_deep_is_left_alone(media: Path) -> None:
-    with (media / "formats" / "bench_720p.mp4").open("rb") as file:
-        assert read_index(file, "a.mp4", 1000) is None
+    fetched: list[int] = []
+
+    class Counting(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            fetched.append(1)
+            return super().read(size)
+
+    data = (media / "formats" / "start_offset_3600s_640x360.ts").read_bytes()
+    assert read_index(Counting(data), "a.ts", 1000) is None
+    assert len(fetched) == 1
 
 
 def test_photos_are_counted_apart(media: Path) -> None:

@@ -130,8 +130,9 @@ def test_a_source_that_is_a_link_into_the_target_is_seen_through(tmp_path: Path)
 
 def test_a_case_insensitive_disk_does_not_lose_an_input(tmp_path: Path) -> None:
     sources = found(tmp_path / "in", "Clip.mp4")
-    with pytest.raises(UsageError, match="is the input"):
-        OutputNames(str(tmp_path / "in"), "clip{ext}").assign(sources)
+    for template in ("clip{ext}", "CLIP{ext}"):
+        with pytest.raises(UsageError, match="is the input"):
+            OutputNames(str(tmp_path / "in"), template).assign(sources)
 
 
 def test_a_link_in_the_target_does_not_lead_out_of_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import stat
 import time
 import tracemalloc
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -77,6 +78,7 @@ EVIL = (
     "\u202egpj.exe\u202c.mp4",
     "a\x1b]0;x\x07.mp4",
     "caf\udce9.mp4",
+    "a#t=5?b%20c.mp4",
     "-->]]>{{7*7}}${x}.mp4",
 )
 
@@ -101,6 +103,9 @@ def test_a_files_name_is_text_and_nothing_else(tmp_path: Path, name: str) -> Non
     assert not [key for _, attrs in evil.tags for key in attrs if key.startswith("on")]
     assert len(evil.of("h1")) == 1
     hrefs = [attrs["href"] or "" for attrs in evil.of("a")]
+    assert [href for href in hrefs if re.search(r"[#?](?!t=\d)|#t=5", href)] == []
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert {char for char in text if unicodedata.category(char) == "Cc"} <= {"\n", "\t"}
     assert [href for href in hrefs if not re.match(r"(\.\./|manifest\.parquet$)", href)] == []
 
 
