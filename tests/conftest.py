@@ -7,11 +7,13 @@ makes a skipped GPU test one too.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+import subprocess
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from faults import FaultProxy
+from programs import Program
 from s3_place import S3Place, S3Server, credentials
 
 
@@ -89,3 +91,31 @@ def fault_proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
     """A proxy before the S3 service that spoils nothing yet; reach it by s3.options(fault_proxy.url)."""
     with FaultProxy(s3_server.endpoint, seed=1) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if made.returncode:
+        pytest.skip(f"no disk can be mounted here: {made.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def program() -> Iterator[Callable[..., Program]]:
+    """Starts programs, and ends them with the test."""
+    running: list[Program] = []
+
+    def start(code: str, *arguments: str) -> Program:
+        running.append(Program(code, *arguments))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()

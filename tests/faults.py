@@ -34,13 +34,20 @@ class Fault(StrEnum):
     ERROR_503 = "503"
     ERROR_403 = "403"
     ERROR_501 = "501"
+    GONE = "404"  # there is no such upload
     RESET = "reset"  # the connection is reset before the server sees the request
     STALL = "stall"  # no answer, until the proxy is closed
     TRUNCATE = "truncate"  # half of the body, then the connection ends
     LOST = "lost"  # the server does the work, its reply is dropped
 
 
-_CODES = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied", "501": "NotImplemented"}
+_CODES = {
+    "500": "InternalError",
+    "503": "SlowDown",
+    "403": "AccessDenied",
+    "501": "NotImplemented",
+    "404": "NoSuchUpload",
+}
 
 
 @dataclass

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 # Where a put is one request that shows the object at its end; elsewhere a file grows under its name.
 _OBJECTS = {"memory", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"}
+_WEB = {"http", "https"}
 _MARKS = (
     "etag",
     "ETag",
@@ -157,7 +158,7 @@ class RemoteBackend:
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
                 more: dict[str, Any] = {}
-                if self._scheme in {"http", "https"}:
+                if self._scheme in _WEB:
                     more["client_kwargs"] = {"timeout": _patience(self._options)}
                 fs, _ = fsspec.core.url_to_fs(
                     self._url, skip_instance_cache=True, use_listings_cache=False, **more
@@ -173,15 +174,23 @@ class RemoteBackend:
         except (FacefxError, Unavailable):
             raise
         except FileNotFoundError as error:
+            # Of a web server, fsspec takes a refusal and a closed port for a missing file as well.
+            cause = error.__cause__ if self._scheme in _WEB else None
+            if cause is not None and _status(cause) not in {404, 410}:
+                raise self._foreign(cause) from cause
             raise Unavailable("is not there; check the address") from error
         except PermissionError as error:
             raise Unavailable("access is denied; check the credentials and what they may do") from error
         except Exception as error:
-            said = str(error).splitlines()
-            # Of an address with a password in it, any piece may be quoted.
-            open_said = said and shown(self._url) == self._url
-            reason = f"{type(error).__name__}: {shown(said[0])}" if open_said else type(error).__name__
-            raise Unavailable(f"{reason[:200]}; check the address and credentials") from error
+            raise self._foreign(error) from error
+
+    def _foreign(self, error: BaseException) -> Unavailable:
+        """The reason that an error of foreign code gives."""
+        said = str(error).splitlines()
+        # Of an address with a password in it, any piece may be quoted.
+        open_said = said and shown(self._url) == self._url
+        reason = f"{type(error).__name__}: {shown(said[0])}" if open_said else type(error).__name__
+        return Unavailable(f"{reason[:200]}; check the address and credentials")
 
     def _inner(self, fs: Any, url: str) -> str:
         return str(fs._strip_protocol(url))
@@ -198,9 +207,8 @@ class RemoteBackend:
                 cause = error.__cause__
                 if local is not None and isinstance(cause, OSError) and cause.filename == str(local):
                     raise cause from None
-                hopeless = isinstance(
-                    cause, FileNotFoundError | PermissionError | NotImplementedError | ValueError
-                )
+                final = FileNotFoundError | PermissionError | NotImplementedError | ValueError
+                hopeless = isinstance(cause, final) or 400 <= _status(cause) < 500
                 # Patience is that of an address where nobody answers.
                 if hopeless or tries > self._options.retries or time.monotonic() - started > 8.0:
                     raise
@@ -272,6 +280,11 @@ class RemoteBackend:
                 entry = _found(place, infos[inner]) if self._scheme in _OBJECTS else self._info(place)
                 if entry is not None:
                     yield entry
+
+
+def _status(error: BaseException | None) -> int:
+    """What a web server answered; 404 for what fsspec found missing by itself, 0 for no answer."""
+    return 404 if isinstance(error, FileNotFoundError) else int(getattr(error, "status", 0) or 0)
 
 
 def _patience(options: StorageOptions) -> Any:

@@ -6,18 +6,15 @@ import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from faults import Fault, FaultProxy
+from programs import Program
 from s3_place import S3Place
 
 from facefx.errors import SinkError, SourceError
 from facefx.storage import StagingCache, StorageOptions, Store, sha256_file
 from facefx.storage.s3_transfer import Chunks
-
-if TYPE_CHECKING:
-    from conftest import Program
 
 # Holds a source: says its path, waits, ends.
 HOLD = """

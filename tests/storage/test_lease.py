@@ -7,18 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from faults import Fault, FaultProxy
+from programs import Program
 from s3_place import S3Place
 
 from facefx.errors import LeaseHeldError, UsageError
 from facefx.storage import Lease, Store
 from facefx.storage.lease import Holder
-
-if TYPE_CHECKING:
-    from conftest import Program
 
 HOLD = """
 import sys

@@ -137,6 +137,15 @@ def test_a_source_on_the_web_is_staged_in_bounded_time(
     assert fault_proxy.done[Fault.STALL] == 2
 
 
+def test_a_web_server_that_refuses_is_told_from_a_missing_file(s3: S3Place, fault_proxy: FaultProxy) -> None:
+    quick = StorageOptions(retries=0)
+    with pytest.raises(SourceError, match="is not there"):
+        find_sources([f"{fault_proxy.url}/{s3.bucket}/none.mp4"], quick)
+    fault_proxy.add(Fault.ERROR_403)
+    with pytest.raises(SourceError, match="403"):
+        find_sources([f"{fault_proxy.url}/{s3.bucket}/none.mp4"], quick)
+
+
 def test_a_remote_output_appears_only_after_the_commit() -> None:
     memory = fsspec.filesystem("memory")
     url = "memory://bucket/out.mp4"

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from faults import Fault, FaultProxy
@@ -20,6 +21,20 @@ from facefx.errors import SinkError, SourceError, UsageError
 from facefx.storage import Publication, Store
 from facefx.storage.backend import temporary_name
 from facefx.storage.s3 import S3Backend
+
+
+@pytest.fixture(params=["disk", "s3", "memory", "fsspec"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """One of each kind; "fsspec" is a file system that it reaches, and we do not."""
+    if request.param == "s3":
+        place: S3Place = request.getfixturevalue("s3")
+        return Store(f"{place.url}/a/root", place.options())
+    urls = {
+        "disk": str(tmp_path / "root"),
+        "memory": f"memory://{uuid4().hex}/root",
+        "fsspec": f"local://{tmp_path}/root",
+    }
+    return Store(urls[request.param])
 
 
 def test_what_is_written_is_read_again(store: Store, tmp_path: Path) -> None:
