@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -13,17 +13,21 @@ from pathlib import PurePosixPath
 from statistics import median
 from typing import Any, Protocol
 
+from facefx.archive.report_parts import bulk, lasting, plural
+from facefx.config import RunConfig
 from facefx.errors import FacefxError, SourceError
+from facefx.pipeline.plan import effect_specs, needs_landmarks
 from facefx.storage import is_local, local_path
 from facefx.video.codecs import ENCODERS
 from facefx.video.index import IndexFacts, Readable, read_index
 from facefx.video.still_kinds import STILL_SUFFIXES
 
-__all__ = ["MEASURED", "Estimate", "Listed", "Rate", "Rates", "Work", "estimate"]
+__all__ = ["MEASURED", "Estimate", "Listed", "Rate", "Rates", "Work", "estimate", "estimate_archive"]
 
 _READERS, _AT_ONCE = 16, 512
 _MOST_INDEX_BYTES = 64 << 20  # ten hours at 60 frames a second have 20 MB
 _TOLD = 20
+_TOLD_BY = {"index": "their index", "header": "their header (length times rate)", "size": "their size alone"}
 # Where nothing tells of a video's length: a stream of 720p at 25 frames a second and 3 Mb/s.
 _USUAL_BYTES_PER_S, _USUAL_MEGAPIXELS, _USUAL_RATE = 375_000.0, 0.9216, 25.0
 
@@ -183,6 +187,45 @@ class Estimate:
         plain = asdict(self)
         plain["unreadable"] = [{"relative": name, "reason": reason} for name, reason in self.unreadable]
         return {**plain, "told_by": dict(self.told_by), "codecs": dict(sorted(self.codecs.items()))}
+
+    def lines(self) -> Iterator[str]:
+        """The same for a person, a line at a time."""
+        photos = f" and {plural(self.photos, 'photo')}" if self.photos else ""
+        yield f"{plural(self.videos, 'video')}{photos}, {lasting(self.hours * 3600)}, {bulk(self.bytes_in)}"
+        yield f"about {plural(self.frames, 'frame')} in {plural(self.segments, 'segment')}"
+        cpu = tuple(
+            lasting(3600 * hours) for hours in (self.cpu_hours, self.cpu_hours_low, self.cpu_hours_high)
+        )
+        yield f"CPU time: about {cpu[0]}, between {cpu[1]} and {cpu[2]}; {self.rates}"
+        if self.gpu_hours is not None:
+            yield f"GPU time: about {lasting(3600 * self.gpu_hours)}"
+        told = (
+            f"{plural(count, 'video')} by {_TOLD_BY[source]}"
+            for source, count in sorted(self.told_by.items())
+        )
+        if self.told_by:
+            yield f"known from {'; '.join(told)}; {bulk(self.bytes_read)} were read"
+        for name, reason in self.unreadable:
+            yield f"no video: {reason if name in reason else f'{name}: {reason}'}"
+        if self.unreadable_count > len(self.unreadable):
+            yield f"no video: {self.unreadable_count - len(self.unreadable)} more"
+
+
+def estimate_archive(
+    entries: Iterable[Listed],
+    config: RunConfig,
+    segment_s: float | None = 20.0,
+    *,
+    rates: Rates = MEASURED,
+    open_index: Callable[[Listed], Readable] | None = None,
+) -> Estimate:
+    """The same as estimate, for what the settings ask for; each video counts whole.
+
+    Raises EffectError.
+    """
+    landmarks = needs_landmarks(effect_specs(config))
+    work = Work(segment_s, config.encode.codec, config.encode.preset, landmarks)
+    return estimate(entries, work, rates=rates, open_index=open_index)
 
 
 def estimate(

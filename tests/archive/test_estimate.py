@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from facefx.archive.estimate import MEASURED, Listed, Rate, Rates, Work, estimate
+from facefx.archive.estimate import MEASURED, Listed, Rate, Rates, Work, estimate, estimate_archive
+from facefx.config import load_config
 from facefx.errors import SourceError
 from facefx.video.index import Readable, read_index
 from facefx.video.probe import probe
@@ -199,6 +200,20 @@ def test_an_estimate_is_plain_values(media: Path) -> None:
     assert plain["told_by"] == {"index": 22, "header": 7}
     assert plain["unreadable"][0] == {"relative": "audio_only.mp4", "reason": total.unreadable[0][1]}
     assert sum(plain["codecs"].values()) == plain["videos"] == 29
+
+
+def test_a_person_reads_how_it_is_known_and_what_is_no_video(media: Path) -> None:
+    formats = media / "formats"
+    entries = [*found(formats / "bench_720p.mp4", formats / "two_audio_640x360.mkv", formats / "garbage.mp4")]
+    total = estimate_archive(entries, load_config(None, {"effects": ["smooth"]}), 5.0)
+    text = "\n".join(total.lines())
+    assert text.startswith("2 videos, 24.0 s, 7.8 MB\nabout 721 frames in 5 segments\nCPU time: about ")
+    assert f"; {MEASURED.source}" in text
+    assert "known from 1 video by their header (length times rate); 1 video by their index" in text
+    assert "no video: garbage.mp4: reading the index failed" in text
+    assert "GPU" not in text
+    boxes = estimate_archive(entries, load_config(None, {"effects": ["solid"]}), 5.0)
+    assert boxes.cpu_hours < total.cpu_hours
 
 
 def test_progress_is_told_while_indexes_are_read(media: Path) -> None:
