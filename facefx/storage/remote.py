@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -34,6 +35,10 @@ T = TypeVar("T")
 
 # Where a put is one request that shows the object at its end; elsewhere a file grows under its name.
 _OBJECTS = {"memory", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"}
+# What our own disk answers, and no storage elsewhere.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# A question that is not answered is asked again for so long.
+UNREACHABLE_S = 8.0
 _WEB = {"http", "https"}
 _MARKS = (
     "etag",
@@ -102,7 +107,10 @@ class RemoteBackend:
     def put(self, url: str, path: Path) -> None:
         """Copy a local file there."""
         with storing(url):
-            size = path.stat().st_size
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise Unavailable(f"{path} cannot be read: {error.strerror}") from error
             self._placed(url, lambda fs, inner: fs.put_file(str(path), inner), size)
 
     def get(self, url: str, path: Path, version: str | None = None) -> str:
@@ -205,12 +213,13 @@ class RemoteBackend:
                     return step(self._fs())
             except Unavailable as error:
                 cause = error.__cause__
-                if local is not None and isinstance(cause, OSError) and cause.filename == str(local):
+                if local is not None and isinstance(cause, OSError) and cause.errno in _DISK:
                     raise cause from None
                 final = FileNotFoundError | PermissionError | NotImplementedError | ValueError
                 hopeless = isinstance(cause, final) or 400 <= _status(cause) < 500
-                # Patience is that of an address where nobody answers.
-                if hopeless or tries > self._options.retries or time.monotonic() - started > 8.0:
+                # An address where nobody answers is not asked for ever; a long download may break off.
+                late = local is None and time.monotonic() - started > UNREACHABLE_S
+                if hopeless or late or tries > self._options.retries:
                     raise
             time.sleep(min(3.0, 0.1 * 2 ** (tries - 1)))
 

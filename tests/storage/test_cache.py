@@ -164,16 +164,19 @@ def test_a_local_source_is_given_where_it_lies_if_it_is_the_one_found(tmp_path: 
     assert not cache.folder.exists()
 
 
-def test_a_full_disk_is_named_and_nothing_half_is_kept(s3: S3Place, small_disk: Path) -> None:
+@pytest.mark.parametrize("place", ["s3", "memory"])
+def test_a_full_disk_is_named_and_nothing_half_is_kept(s3: S3Place, small_disk: Path, place: str) -> None:
+    store = Store(s3.url, s3.options()) if place == "s3" else Store("memory://full", s3.options())
+    store.write("large.mp4", bytes(6 << 20))
+    store.write("small.mp4", b"x")
     cache = StagingCache(small_disk / "cache", 1 << 30)
-    large, small = put(s3, "large.mp4", 6 << 20), put(s3, "small.mp4")
     with (
         pytest.raises(SinkError, match=r"small-disk/cache.*No space left on device"),
-        cache.hold(large, None, s3.options()),
+        cache.hold(store.url_of("large.mp4"), None, store.options),
     ):
         pass
-    with cache.hold(small, None, s3.options()) as path:
-        assert path.stat().st_size == 1000
+    with cache.hold(store.url_of("small.mp4"), None, store.options) as path:
+        assert path.read_bytes() == b"x"
     assert [path.name for path in cache.folder.rglob("*.mp4")] == ["small.mp4"]
 
 

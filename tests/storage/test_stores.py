@@ -94,6 +94,9 @@ def test_what_is_not_there_is_a_source_error(store: Store, tmp_path: Path) -> No
     with pytest.raises(SourceError):
         store.get("none", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+    with pytest.raises(SinkError, match="none"):
+        store.put("none", tmp_path / "none")
+    assert list(store.list()) == []
 
 
 def test_no_path_leads_outside(store: Store) -> None:
