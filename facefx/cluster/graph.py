@@ -109,6 +109,7 @@ class Conductor:
 
         Raises any error of the tree, as run_segment does; PeerLostError if a peer is gone.
         """
+        self.most_bytes = 0
         packing = can_pack(job.info)
         reason = packing.reason
         if packing and self._peers:
@@ -143,7 +144,6 @@ class _Run:
         format_ = job.info.video.format
         frames = max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, format_.frame_bytes)))
         self._batch_bytes = frames * format_.frame_bytes
-        conductor.most_bytes = 0
 
     def result(self) -> SegmentResult:
         began, cpu_s = time.perf_counter(), process_cost()[0]

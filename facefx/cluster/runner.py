@@ -107,8 +107,9 @@ class RayRunner(Generic[T, R]):
         return sum(slot.idle for slot in self._slots)
 
     def pids(self) -> Mapping[str, Mapping[str, int]]:
-        """The processes of every lane that is up, by its `where` and their stages."""
-        return {slot.where: dict(slot.pids) for slot in self._slots if slot.up}
+        """The processes of every lane that is up, by its `where` and their stages in order."""
+        names = [",".join(group.names) for group in self._placement.groups]
+        return {slot.where: {name: slot.pids[name] for name in names} for slot in self._slots if slot.up}
 
     def submit(self, task: T, prefer: str = "") -> None:
         """Begin a task in a free lane: the preferred one, else one of its machine, else any."""
