@@ -28,12 +28,11 @@ from facefx.storage.backend import (
 from facefx.storage.local import changed, refused, whole
 from facefx.storage.options import StorageOptions
 from facefx.storage.s3_client import Client, Refused
-from facefx.storage.s3_transfer import Chunks, Upload, encryption, split
+from facefx.storage.s3_transfer import TOKEN, Chunks, Upload, encryption, split
 from facefx.storage.urls import shown
 
 __all__ = ["S3Backend"]
 
-_TOKEN = "facefx-token"
 # What S3 gives, or removes, with one request.
 PAGE = 1000
 
@@ -79,7 +78,7 @@ class S3Backend:
         with storing(url):
             return settled(
                 lambda: self._head(url) is not None,
-                lambda: self._place(url, data, Metadata={_TOKEN: token}),
+                lambda: self._place(url, data, Metadata={TOKEN: token}),
                 lambda: self._token(url) == token,
             )
 
@@ -239,7 +238,7 @@ class S3Backend:
         """Put an object under If-None-Match; ours is known by its token when a reply was lost."""
         token = secrets.token_hex(8)
         try:
-            self._place(url, data, IfNoneMatch="*", Metadata={_TOKEN: token})
+            self._place(url, data, IfNoneMatch="*", Metadata={TOKEN: token})
         except Refused as error:
             if error.status != 412:
                 raise
@@ -261,7 +260,7 @@ class S3Backend:
 
     def _token(self, url: str) -> str | None:
         head = self._head(url)
-        return None if head is None else head.get("Metadata", {}).get(_TOKEN)
+        return None if head is None else head.get("Metadata", {}).get(TOKEN)
 
     def _head(self, url: str) -> dict[str, Any] | None:
         """An object's head; a missing bucket is told from a missing object, which a HEAD does not do."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +18,15 @@ from facefx.storage.backend import Found, Unavailable
 from facefx.storage.options import StorageOptions
 from facefx.storage.s3_client import Client, Refused
 
-__all__ = ["Chunks", "Upload", "encryption", "split"]
+__all__ = ["TOKEN", "Chunks", "Upload", "encryption", "split"]
 
 # S3: parts of at least 5 MiB, at most 10 000 of them.
 PART_BYTES = 8 << 20
 MAX_PARTS = 9_000
 AT_ONCE = 4
 CHUNK_BYTES = 1 << 20
+# Tells an object that one of our requests made from the same one by another.
+TOKEN = "facefx-token"
 _MD5 = re.compile(r"[0-9a-f]{32}(-\d+)?")
 
 
@@ -55,6 +58,7 @@ class Upload:
         self._client, self._options, self._path = client, options, path
         bucket, key = split(url)
         self._to = {"Bucket": bucket, "Key": key}
+        self._token = secrets.token_hex(8)
 
     def run(self) -> tuple[str, int]:
         """Upload. Raises Unavailable, and OSError if the file cannot be read."""
@@ -80,7 +84,8 @@ class Upload:
         def begin() -> str:
             nonlocal tries
             tries += 1
-            reply = self._client.once("create_multipart_upload", **self._to, **encryption(self._options))
+            more = {**encryption(self._options), "Metadata": {TOKEN: self._token}}
+            reply = self._client.once("create_multipart_upload", **self._to, **more)
             return str(reply["UploadId"])
 
         try:
@@ -119,7 +124,7 @@ class Upload:
             reply = self._client.call("complete_multipart_upload", MultipartUpload={"Parts": listed}, **to)
         except Refused as error:
             # A reply may be lost after the work was done; the second try then finds no such upload.
-            reply = self._completed(expected, size) if error.missing else {}
+            reply = self._completed() if error.missing else {}
             if not reply:
                 raise
         _compare(reply, expected)
@@ -132,14 +137,13 @@ class Upload:
         reply = self._client.call("upload_part", Body=data, PartNumber=number, ContentMD5=checksum, **to)
         return str(reply["ETag"]), digest
 
-    def _completed(self, expected: str, size: int) -> dict[str, Any]:
+    def _completed(self) -> dict[str, Any]:
         """The head of the object if it is the one that this upload was to make."""
         try:
             head = self._client.call("head_object", **self._to)
         except Refused:
             return {}
-        same = head["ContentLength"] == size and _matches(head, expected)
-        return head if same else {}
+        return head if head.get("Metadata", {}).get(TOKEN) == self._token else {}
 
     def _abort(self, to: dict[str, Any]) -> None:
         """Take back all parts. What keeps us from it must not hide why we are here: sweeps come by."""

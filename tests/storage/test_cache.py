@@ -88,7 +88,8 @@ def test_a_killed_download_blocks_nobody_and_does_not_count(
     victim.kill()
     cache = StagingCache(tmp_path / "cache", 1 << 30)
     assert any(path.stat().st_size for path in cache.folder.rglob("*.part*/**/*") if path.is_file())
-    with cache.hold(url, None, s3.options()) as path:
+    fault_proxy.clear()
+    with cache.hold(url, None, s3.options(fault_proxy.url)) as path:
         assert path.read_bytes() == s3.bytes_of("clip.mp4")
     assert list(cache.folder.rglob("*.part*")) == []
 

@@ -20,7 +20,7 @@ def line_of(error: FacefxError) -> str:
     """The message, which must be one line and hold no secret, and end the program with code 3."""
     text = str(error)
     assert "\n" not in text
-    assert SECRET not in text
+    assert "canary-secret" not in text
     assert KEY not in text
     assert error.exit_code == ExitCode.BAD_INPUT
     return text
@@ -211,7 +211,7 @@ def test_no_secret_reaches_a_log_a_message_or_a_report(
         repr(find_sources([f"{s3.url}/in.mp4"], options)),
     ]
     texts += [record.getMessage() for record in caplog.records]
-    assert SECRET in f"{SECRET}"
-    assert [text for text in texts if SECRET in text or KEY in text] == []
+    assert SECRET.startswith("canary-secret")  # a piece of it is too much
+    assert [text for text in texts if "canary-secret" in text or KEY in text] == []
     assert SECRET not in shown(f"https://u:{SECRET}@host/a?token={SECRET}")
     assert StorageOptions.from_json(options.to_json()) == options
