@@ -27,8 +27,8 @@ _Boxes = dict[tuple[float, ...], int]
 
 @dataclass(frozen=True, slots=True)
 class StitchedFaces:
-    """What was put together. split: tracks that no track of the segment before was found for, though they
-    were there before the cut; 0 unless a face moved in a way that two looks see differently.
+    """What was put together. split: tracks that reach over a cut and were not found again on its other side;
+    0 as long as both sides see the same.
     """
 
     header: TableHeader
@@ -79,6 +79,7 @@ class _Merge:
         self._looking, self._writer, self._counter = looking, writer, counter
         self._frames = self._tracks = 0
         self._last: _Boxes = {}
+        self._lost: set[int] = set()
         self.headers: list[TableHeader] = []
         self.split = 0
 
@@ -89,6 +90,7 @@ class _Merge:
         self.headers.append(table.header)
         self._writer.add(times, Faces.from_rows(()))
         numbers = self._linked(piece.head.note["before"])
+        self._lost = {int(track) for track, *_ in piece.head.note["before"]} - set(numbers)
         last = self._frames + len(times) - 1
         boxes: _Boxes = {}
         landmarks, digest = self._looking.landmarker is not None, RowsDigest()
@@ -109,7 +111,7 @@ class _Merge:
         """See that a table is of the same way of looking, and of these very frames."""
         seen, header = table.header.seen, table.header
         first, last = (int(times[0]), int(times[-1])) if len(times) else (None, None)
-        if header.analysis != self._looking:
+        if _unreasoned(header.analysis) != _unreasoned(self._looking):
             raise FacesError(f"{table.name}: faces were looked for in another way; make the segment again")
         if (seen.frames, seen.first_pts, seen.last_pts) != (len(times), first, last):
             raise FacesError(
@@ -122,9 +124,7 @@ class _Merge:
         numbers: dict[int, int] = {}
         for track, *box in before:
             number = self._last.get(tuple(box))
-            if number is None:
-                self.split += 1
-            else:
+            if number is not None:
                 numbers[int(track)] = number
         return numbers
 
@@ -132,11 +132,18 @@ class _Merge:
         """The rows with frames and tracks of the whole video, sorted by both."""
         for track in rows.track_id.tolist():
             if track not in numbers:
+                self.split += track in self._lost
                 numbers[track] = self._tracks
                 self._tracks += 1
         tracks = np.array([numbers[track] for track in rows.track_id.tolist()], np.int64)
         order = np.lexsort((tracks, rows.frame))
         return replace(rows, frame=rows.frame + self._frames, track_id=tracks).take(order)
+
+
+def _unreasoned(analysis: Analysis) -> Analysis:
+    """An analysis without the words on why it was chosen, which may differ from run to run."""
+    landmarker = analysis.landmarker and replace(analysis.landmarker, reason="")
+    return replace(analysis, detector=replace(analysis.detector, reason=""), landmarker=landmarker)
 
 
 def count_rows(path: Path, counter: FacesCounter, lo: int | None, hi: int | None) -> TableHeader:

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facefx.errors import ConfigError
 from facefx.video.decode import NUMBERED
@@ -16,6 +16,7 @@ from facefx.video.packets import read_packets
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
 
 __all__ = ["choose_cuts", "cut_video"]
@@ -89,11 +90,12 @@ def _shown(container: InputContainer, stream: Stream, listed: Sequence[int]) -> 
     """When keyframes are shown: an index lists when they are decoded."""
     found = []
     for time in listed:
+        # What is sought is a time of showing, so that this may land at a keyframe before.
         container.seek(time, stream=stream)
-        packet = next((packet for packet in container.demux(stream) if packet.size), None)
-        if packet is not None and packet.is_keyframe and not packet.is_discard:
-            pts = packet.pts if packet.pts is not None else packet.dts
-            found += [] if pts is None else [pts]
+        for packet in container.demux(stream):
+            if packet.size and packet.is_keyframe and (packet.dts is None or packet.dts >= time):
+                found += [] if packet.is_discard else _time(packet)
+                break
     return found
 
 
@@ -102,6 +104,10 @@ def _read(path: str | Path, container: InputContainer, stream: Stream) -> list[i
     found = []
     for packet in read_packets(path, container, [stream], lambda: None):
         if packet.size and packet.is_keyframe and not packet.is_discard:
-            pts = packet.pts if packet.pts is not None else packet.dts
-            found += [] if pts is None else [pts]
+            found += _time(packet)
     return sorted(found)
+
+
+def _time(packet: Packet[Any]) -> list[int]:
+    time = packet.pts if packet.pts is not None else packet.dts
+    return [] if time is None else [time]
