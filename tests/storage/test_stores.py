@@ -18,7 +18,7 @@ from faults import Fault, FaultProxy
 from s3_place import S3Place
 
 from facefx.errors import SinkError, SourceError, UsageError
-from facefx.storage import Publication, Store
+from facefx.storage import Publication, StorageOptions, Store
 from facefx.storage.backend import temporary_name
 from facefx.storage.s3 import S3Backend
 
@@ -232,20 +232,43 @@ def test_a_full_disk_is_named_and_left_as_it_was(small_disk: Path, tmp_path: Pat
     assert list(small_disk.iterdir()) == []
 
 
+def test_where_files_grow_under_their_names_the_old_one_stays_until_the_new_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(f"local://{tmp_path}/dst", StorageOptions(retries=0))
+    store.write("out.mp4", b"good")
+    (tmp_path / "new").write_bytes(b"new and whole")
+
+    def breaks(_: object, path: str, target: str) -> None:
+        Path(target).write_bytes(b"new a")
+        raise ConnectionResetError
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.put_file", breaks)
+    with pytest.raises(SinkError, match="ConnectionResetError"):
+        store.put("out.mp4", tmp_path / "new")
+    assert [path.read_bytes() for path in (tmp_path / "dst").iterdir()] == [b"good"]
+
+
+def _read_often(store: Store, rel: str) -> set[bytes]:
+    return {store.read(rel) for _ in range(40)}
+
+
 def _seen_by_child(store: Store, results: Any) -> None:
-    results.put(store.read("a"))
+    results.put(_read_often(store, "child"))
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_store_in_use_works_in_a_new_process(s3: S3Place, method: str) -> None:
-    store = Store(s3.url, s3.options())
-    store.write("a", b"x")
+def test_a_store_in_use_works_in_a_new_process(s3: S3Place, fault_proxy: FaultProxy, method: str) -> None:
+    """Of one connection, shared, each would get the other's replies; the proxy keeps connections open."""
+    store = Store(s3.url, s3.options(fault_proxy.url, read_timeout_s=5, retries=0))
+    store.write("parent", b"p")
+    store.write("child", b"c")
     context: Any = multiprocessing.get_context(method)
     results = context.SimpleQueue()
     child = context.Process(target=_seen_by_child, args=(store, results))
     child.start()
+    assert _read_often(store, "parent") == {b"p"}
     child.join(30)
     assert child.exitcode == 0
-    assert results.get() == b"x"
-    assert store.read("a") == b"x"
+    assert results.get() == {b"c"}
