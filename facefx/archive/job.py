@@ -226,6 +226,7 @@ class ArchiveJob:
                 prepared.spans,
                 tuple(video.results[span.number] for span in prepared.spans),
                 video.redone,
+                len(prepared.done),
             )
         )
 

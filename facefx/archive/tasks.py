@@ -193,6 +193,7 @@ class FinishTask:
     spans: tuple[Span, ...]
     results: tuple[SegmentResult, ...]
     redone: int = 0
+    reused: int = 0
 
     @property
     def key(self) -> str:

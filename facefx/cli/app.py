@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 import facefx
-from facefx.cli import analyze, demo, doctor, effects, models, probe, render, run, trace, verify
+from facefx.cli import analyze, archive, demo, doctor, effects, models, probe, render, run, trace, verify
 from facefx.errors import ExitCode, FacefxError
 
 __all__ = ["app", "main"]
@@ -46,6 +46,7 @@ def _root(
 for _group in (run, analyze, render, probe, effects, verify, trace, doctor, demo):
     _group.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(archive.app, name="archive")
 
 
 _INTERRUPTED = "interrupted: nothing unfinished was published"

@@ -1,0 +1,283 @@
+"""What a worker does for an archive: prepare a video, process a segment, put a video together."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from facefx.archive.contact import contact_sheet
+from facefx.archive.publish import record_of
+from facefx.archive.scratch import default_root, scratch_folder
+from facefx.archive.state import State
+from facefx.archive.tasks import (
+    AloneTask,
+    ChooseTask,
+    Chosen,
+    Finished,
+    FinishTask,
+    Prepared,
+    PrepareTask,
+    Recipe,
+    SegmentTask,
+    Task,
+    VideoRef,
+    segment_name,
+)
+from facefx.errors import FacefxError, PieceError, SinkError, SourceError, StagingError
+from facefx.faces.analysis import Analysis
+from facefx.pipeline.kept import opened_table, video_facts
+from facefx.pipeline.plan import make_analysis, make_plan
+from facefx.pipeline.segment import Nets, SegmentJob, SegmentResult, run_segment
+from facefx.pipeline.stitch import spans_of, stitch
+from facefx.storage import StagingCache, Store, is_local, sha256_file
+from facefx.video.info import MediaInfo
+from facefx.video.probe import probe
+
+__all__ = ["LocalTools", "Tools", "execute"]
+
+_CACHE_BYTES = 64 << 30
+"""Room for staged sources on a worker's disk, if nobody says otherwise."""
+
+
+class Tools(Protocol):
+    """What a lane lends to a task.
+
+    scratch: a private folder on this machine, empty between tasks. where: the lane's name, for evidence.
+    """
+
+    nets: Nets
+    cache: StagingCache
+    scratch: Path
+    where: str
+
+    def run_segment(self, job: SegmentJob) -> SegmentResult:
+        """Process a segment: in this process, or spread over several."""
+
+
+@dataclass(slots=True)
+class LocalTools:
+    """Tools of a worker that does everything in its own process."""
+
+    nets: Nets
+    cache: StagingCache
+    scratch: Path
+    where: str
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls,
+        root: Path | None = None,
+        *,
+        where: str,
+        cache: Path | None = None,
+        cache_bytes: int = _CACHE_BYTES,
+    ) -> Iterator[Self]:
+        """Lend tools for the length of a block.
+
+        root: folder below which scratch space and the cache of sources lie; cache: another for the latter,
+        which all workers of a machine may share.
+
+        Raises SinkError where root cannot be written.
+        """
+        root = default_root() if root is None else root
+        nets = Nets()
+        with scratch_folder(root) as scratch:
+            try:
+                yield cls(nets, StagingCache(cache or root / "sources", cache_bytes), scratch, where)
+            finally:
+                nets.close()
+
+    def run_segment(self, job: SegmentJob) -> SegmentResult:
+        """Process a segment here."""
+        return run_segment(job, self.nets)
+
+
+def execute(task: Task, tools: Tools) -> Any:
+    """Carry a task out; what it returns crosses processes.
+
+    Raises any error of the tree, in the words of the source's and the output's own names.
+    """
+    match task:
+        case ChooseTask():
+            return Chosen(make_analysis(task.recipe.config, landmarks=task.landmarks))
+        case PrepareTask():
+            return _prepare(task, tools)
+        case SegmentTask():
+            return _segment(task, tools)
+        case FinishTask():
+            return _finish(task, tools)
+        case AloneTask():
+            from facefx.archive.alone import run_alone  # which needs this module in its child
+
+            return run_alone(task, tools)
+
+
+def _state(recipe: Recipe) -> State:
+    return State(Store(recipe.target, recipe.target_options))
+
+
+def _prepare(task: PrepareTask, tools: Tools) -> Prepared:
+    recipe, video = task.recipe, task.video
+    with _source(recipe, video, tools) as local:
+        identity = _identity(video, tools, recipe)
+        info = probe(local)
+        info.require_supported()
+        kept = _kept_analysis(recipe, video, local, info, tools)
+        plan = make_plan(recipe.config, info, Path(video.output), kept, recipe.analysis)
+        spans = spans_of(local, info, recipe.segment_s, recipe.config.from_s, recipe.config.to_s)
+    stored = _state(recipe).segments(video.key)
+    named = {segment_name(identity, plan, span) for span in spans}
+    done = tuple(result for name, result in stored.items() if name in named)
+    return Prepared(identity, info, plan, spans, done)
+
+
+def _identity(video: VideoRef, tools: Tools, recipe: Recipe) -> str:
+    """What a video is: its content where it lies on a disk, what a store says of it elsewhere."""
+    if is_local(video.url):
+        return f"sha256:{tools.cache.sha256_of(video.url, video.version, recipe.source_options)}"
+    return f"{video.url} {video.version} {video.size_bytes}"
+
+
+def _kept_analysis(
+    recipe: Recipe, video: VideoRef, local: Path, info: MediaInfo, tools: Tools
+) -> Analysis | None:
+    """How the faces were found that an earlier archive kept of this very video; None where nobody asks."""
+    if recipe.kept is None:
+        return None
+    with _folder(tools, "kept") as folder, opened_table(str(_kept_table(recipe, video, folder))) as table:
+        table.check_video(video_facts(local, video.url, info))
+        return table.header.analysis
+
+
+def _kept_table(recipe: Recipe, video: VideoRef, folder: Path) -> Path:
+    assert recipe.kept is not None
+    state = State(Store(recipe.kept, recipe.target_options))
+    table = folder / "kept.parquet"
+    state.store.get(state.faces_name(video.key), table)
+    return table
+
+
+def _segment(task: SegmentTask, tools: Tools) -> SegmentResult:
+    recipe, video, name = task.recipe, task.video, task.name
+    state = _state(recipe)
+    if (stored := state.segment(video.key, name)) is not None:
+        return stored  # its worker died after the work and before the word
+    with _source(recipe, video, tools) as local, _folder(tools, name) as folder:
+        table = None if recipe.kept is None else _kept_table(recipe, video, folder)
+        job = SegmentJob(
+            local=local,
+            info=replace(task.info, path=str(local)),
+            plan=task.plan,
+            span=task.span,
+            piece=folder / "piece",
+            faces=folder / "faces.parquet" if table is None else None,
+            table=table,
+        )
+        result = tools.run_segment(job)
+        state.put_segment(video.key, name, job.piece, job.faces, result)
+    return result
+
+
+def _finish(task: FinishTask, tools: Tools) -> Finished:
+    recipe, video = task.recipe, task.video
+    state, began = _state(recipe), time.monotonic()
+    with _source(recipe, video, tools) as local, _folder(tools, video.key) as folder:
+        pieces = _fetched(state, task, folder)
+        target = folder / f"output{Path(video.output).suffix}"
+        faces = folder / "faces.parquet" if recipe.kept is None else None
+        table = None if recipe.kept is None else _kept_table(recipe, video, folder)
+        with _speaking_of(target, state.store.url_of(video.output)):
+            sha256 = tools.cache.sha256_of(video.url, video.version, recipe.source_options)
+            report = stitch(
+                local,
+                replace(task.info, path=str(local)),
+                task.plan,
+                pieces,
+                target,
+                faces,
+                name=video.url,
+                sha256=sha256,
+                table=table,
+            )
+            record = record_of(task, report, target, sha256, state.store, time.monotonic() - began)
+            _publish(state, task, target, faces or table, folder)
+        state.write_record(record)
+    state.remove_segments(video.key)
+    return Finished(record.to_json())
+
+
+def _fetched(state: State, task: FinishTask, folder: Path) -> list[tuple[Path, Path | None]]:
+    """The segments as local files; what is not as it was made is removed from the store, to be made again.
+
+    Raises PieceError.
+    """
+    fetched, damaged = [], []
+    for span, result in zip(task.spans, task.results, strict=True):
+        name = segment_name(task.identity, task.plan, span)
+        piece, faces = state.get_segment(task.key, name, folder, faces=task.recipe.kept is None)
+        fetched.append((piece, faces))
+        sums = (sha256_file(piece), "" if faces is None else sha256_file(faces))
+        if sums != (result.piece_sha256, result.faces_sha256):
+            state.remove_segment(task.key, name)
+            damaged.append(str(span.number + 1))
+    if damaged:
+        raise PieceError(
+            f"{task.video.relative}: segments {', '.join(damaged)} are not as they were made, and "
+            "were removed from the store; they are made again"
+        )
+    return fetched
+
+
+def _publish(state: State, task: FinishTask, target: Path, faces: Path | None, folder: Path) -> None:
+    """Everything that belongs to an output, and the output last: what has its name is complete."""
+    sheet = folder / "sheet.jpg"
+    sheet.write_bytes(contact_sheet(target))
+    state.store.put(state.sheet_name(task.key), sheet)
+    if faces is not None:
+        state.store.put(state.faces_name(task.key), faces)
+    state.store.put(task.video.output, target)
+
+
+@contextmanager
+def _source(recipe: Recipe, video: VideoRef, tools: Tools) -> Iterator[Path]:
+    """The video as a local file, the very version that the archive was planned with."""
+    with ExitStack() as held:
+        try:
+            local = held.enter_context(tools.cache.hold(video.url, video.version, recipe.source_options))
+        except SourceError as error:  # of the store, not of the video: worth another try another day
+            raise StagingError(str(error)) from error
+        with _speaking_of(local, video.url):
+            yield local
+
+
+@contextmanager
+def _speaking_of(path: Path, name: str) -> Iterator[None]:
+    """Let errors name what the user knows: nobody knows the place on a worker's disk."""
+    try:
+        yield
+    except FacefxError as error:
+        error.args = (str(error).replace(str(path), name), *error.args[1:])
+        raise
+
+
+@contextmanager
+def _folder(tools: Tools, name: str) -> Iterator[Path]:
+    """A folder for one task, empty at first and gone after it."""
+    folder = tools.scratch / name
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise SinkError(
+            f"{folder}: cannot be made: {error.strerror}; choose another place with --scratch"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
