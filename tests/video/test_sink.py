@@ -293,7 +293,7 @@ except SinkError as error:
 def test_full_disk_is_one_line_and_no_file(media: Path, suffix: str, tmp_path: Path) -> None:
     source, target = media / "formats" / "vfr_640x360.mp4", tmp_path / f"out.{suffix}"
     done = subprocess.run(
-        [sys.executable, "-c", _FULL, str(Path(__file__).parent), str(source), str(target)],
+        [sys.executable, "-c", _FULL, str(Path(__file__).parent.parent), str(source), str(target)],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.startswith("SinkError"), done.stdout + done.stderr
