@@ -37,7 +37,7 @@ class Stretch:
 
     before: so many ticks before lo, and the frame that is shown then. after: from hi on to the first frame
     that is so many ticks later, from that on to the first that is so many ticks later, and so forth.
-    Damage is counted in the stretch only, and no batch reaches over its ends.
+    Damage is counted in the stretch only, and no batch reaches over its ends, or over the end of a step.
     """
 
     lo: int | None = None
@@ -82,6 +82,8 @@ class VideoSource:
         self._window = window_of(self.info, from_s, to_s)
         self._on_damage = on_damage
         self._stretch = stretch
+        ends = () if stretch is None else (stretch.lo, stretch.hi)
+        self._edges = [end for end in ends if end is not None]
         counted = self._window if stretch is None else (stretch.lo, stretch.hi)
         self._log = DamageLog(self.info.video, counted, only_inside=stretch is not None)
         self._threads = threads
@@ -186,13 +188,12 @@ class VideoSource:
                 step = next(steps, None)
                 if step is None:
                     return
+                self._edges.append(pts + 1)
                 goal = pts + step
 
     def _is_edge(self, before: int, pts: int) -> bool:
-        """True where a stretch begins or ends between two frames."""
-        if self._stretch is None:
-            return False
-        return any(edge is not None and before < edge <= pts for edge in (self._stretch.lo, self._stretch.hi))
+        """True where a stretch begins or ends between two frames, or a step behind it ends."""
+        return any(before < edge <= pts for edge in self._edges)
 
     @property
     def _failing(self) -> bool:

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from segment_makers import Work, config, cut_at, cut_every, rows_of
+from video_makers import make_video
 
 from facefx.errors import DamagedError, StageError
 from facefx.faces.detector import make_detector
@@ -174,6 +175,35 @@ def test_work_of_the_margins_gets_no_patches_and_nobody_looks_longer_than_needed
     last = max(i for i, topology in enumerate(topologies) if topology)
     assert float((out[last].batch.pts[-1] - job.own[1]) * base) <= 0.34 + 0.3
     assert float((left.batch.pts[-1] - job.own[1]) * base) > 1.5
+
+
+@pytest.mark.parametrize("name", ["clips/three_walk_pause_480x270.mp4", "formats/fps2997_640x360.mp4"])
+def test_boxes_are_certain_before_anybody_says_that_the_segment_ends(
+    media: Path, tmp_path: Path, name: str
+) -> None:
+    """What is only concluded at the end is concluded as if the video ended there."""
+    work = Work(media / name, tmp_path)
+    base, start = work.info.video.format.time_base, work.info.video.start_pts
+    for tenths in range(8, 16):
+        job = work.job(Span(0, 2, None, start + round(tenths / 10 / base)))
+        with Nets() as nets:
+            source, detect = make_source(job), make_stage("detect", job, nets)
+            source.setup()
+            detect.setup()
+            out = [ready for item in source.items() for ready in detect.process(item)]
+            source.close()
+        assert sum(len(item.batch) for item in out if job.owns(item.batch)) == source.told["decoded"]
+        assert not job.owns(out[-1].batch), "the frame that closes a window of landmarks is certain too"
+
+
+def test_a_margin_begins_with_the_frame_that_is_shown_then_and_ends_with_one(tmp_path: Path) -> None:
+    """At a frame every three seconds, two seconds before the cut no new one has come."""
+    work = Work(make_video(tmp_path / "in.mp4", count=12, rate=1, step=3 * 12800), tmp_path)
+    source = make_source(work.job(Span(1, 3, 5 * 38400, 6 * 38400)))
+    source.setup()
+    times = [pts // 38400 for item in source.items() for pts in item.batch.pts.tolist()]
+    source.close()
+    assert times == [4, 5, 6, 7, 8]
 
 
 def test_what_is_not_a_stage_of_the_plan_is_refused(media: Path, tmp_path: Path) -> None:
