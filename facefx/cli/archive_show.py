@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,8 @@ def show_run(request: ArchiveRequest, lanes: Lanes, as_json: bool) -> None:
     from facefx.archive.run import run_archive
 
     open_runner, words = _workers(request, lanes)
-    with _watched() as (on_event, watch):
+    # Ray's own words on workers that die go to stdout, which is for the summary alone.
+    with redirect_stdout(sys.stderr), _watched() as (on_event, watch):
         summary = run_archive(request, open_runner, lanes=words, on_event=on_event, watch=watch)
     if as_json:
         sys.stdout.write(json.dumps(summary.to_json(), indent=2) + "\n")
