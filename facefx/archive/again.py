@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,6 @@ from facefx.archive.run import ArchiveRequest
 from facefx.archive.state import STATE, State
 from facefx.archive.tasks import Recipe
 from facefx.config import RunConfig, load_config
-from facefx.errors import RecordsError
 from facefx.storage import Lease, StorageOptions
 
 __all__ = ["purge_archive", "request_again", "request_render", "status_of_archive"]
@@ -80,12 +80,10 @@ def status_of_archive(state: State) -> dict[str, Any]:
             troubled.append(
                 {"status": record.status, "source": record.source.relative, "reason": record.reason}
             )
-    progress, holder = state.read_progress(), ""
-    at_work = f"a run is at work ({holder})" if holder else ""
-    broken = "the last run did not end properly; run it again" if progress and progress["running"] else ""
+    progress = state.read_progress()
     return {
         "target": state.store.url,
-        "state": at_work or broken or "no run is at work",
+        "state": _who_works(state, progress),
         "recipe_sha256": job["recipe_sha256"],
         "sources": job["sources"],
         "records": counts,
@@ -95,20 +93,29 @@ def status_of_archive(state: State) -> dict[str, Any]:
     }
 
 
+def _who_works(state: State, progress: dict[str, Any] | None) -> str:
+    """Whether a run is at work, in words."""
+    holder = Lease(state.store, state.lease_name(), "").last_holder()
+    if holder is not None and not holder.is_gone():
+        age_s = max(0.0, time.time() - holder.since_s)
+        who = f"{holder.owner} on {holder.host}, process {holder.pid}"
+        return f"a run is at work: {who}, for about {age_s:.0f} s"
+    if (holder is not None and not holder.released) or (progress is not None and progress["running"]):
+        return "no run is at work; the last one was broken off: run it again to go on from there"
+    return "no run is at work"
+
+
 def purge_archive(state: State, *, everything: bool) -> int:
     """Remove faces, contact sheets, segments and the report; everything: also the records.
 
     Returns how many files went. Raises LeaseHeldError while a run is at work, RecordsError where there is no
     archive.
     """
-    if not everything:
+    if not everything or next(state.store.list(f"{STATE}/"), None) is None:
         state.require_job()
     with Lease(state.store, state.lease_name(), "purge"):
         names = [""] if everything else ["segments/", "faces/", "sheets/", "logs/", "report.html"]
-        removed = sum(_remove(state, f"{STATE}/{name}") for name in names)
-    if not removed and everything:
-        raise RecordsError(f"{state.store.url}: holds no archive; name the target of facefx archive run")
-    return removed
+        return sum(_remove(state, f"{STATE}/{name}") for name in names)
 
 
 def _remove(state: State, name: str) -> int:

@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from facefx import errors
 from facefx.archive.tasks import AloneTask, Recipe, task_name
-from facefx.archive.work import LocalTools, Tools, execute
-from facefx.errors import PoisonError, StageError
+from facefx.archive.work import LocalTools, Tools, execute, private_folder
+from facefx.errors import FidelityError, InputError, ModelError, PoisonError, StageError
 from facefx.pipeline.runner import Done, Failed, Failure, LocalRunner
 
 __all__ = ["AloneFailedError", "main", "run_alone"]
@@ -36,29 +37,37 @@ def run_alone(alone: AloneTask, tools: Tools) -> Any:
 
     Raises AloneFailedError with the task's own failure; PoisonError with the child's last words if it died.
     """
-    folder = tools.scratch / "alone"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / _OUTCOME).unlink(missing_ok=True)
-    (folder / _TASK).write_bytes(pickle.dumps(alone))
-    ended = _child(folder, alone.recipe)
-    try:
-        outcome = pickle.loads((folder / _OUTCOME).read_bytes())
-    except (OSError, EOFError, pickle.UnpicklingError):
-        raise PoisonError(
-            f"{task_name(alone.task)}: took its worker with it three times, and then {ended}; the file is "
-            f"set aside. The child's last words: {_last_words(folder)}"
-        ) from None
+    with private_folder(tools, "alone") as folder:
+        (folder / _TASK).write_bytes(pickle.dumps(alone))
+        ended = _child(folder, alone.recipe)
+        try:
+            outcome = pickle.loads((folder / _OUTCOME).read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError):
+            raise _poison(alone, f"{ended}. The child's last words: {_last_words(folder)}") from None
     match outcome:
         case Done(result=result):
             return result
-        case Failed(failure=failure) if failure.kind == "MemoryError":
-            raise PoisonError(
-                f"{task_name(alone.task)}: took its worker with it three times, and then wanted more than "
-                f"{alone.recipe.alone_memory_bytes / 2**30:.1f} GiB of memory; the file is set aside"
-            )
-        case Failed(failure=failure):
+        case Failed(failure=failure) if _is_its_own(failure):
             raise AloneFailedError(failure)
+        case Failed(failure=failure):  # such as the library that found no memory, in its own words
+            raise _poison(alone, f"failed in a child process {_limit(alone.recipe)}: {failure.message}")
     raise StageError(f"{task_name(alone.task)}: the child answered with {outcome!r}")
+
+
+def _is_its_own(failure: Failure) -> bool:
+    """True for an error that a lane could have met as well and lived."""
+    error = getattr(errors, failure.kind, Exception)
+    return issubclass(error, InputError | FidelityError) and not issubclass(error, ModelError)
+
+
+def _poison(alone: AloneTask, how: str) -> PoisonError:
+    return PoisonError(
+        f"{task_name(alone.task)}: took its worker with it three times, and then {how}; the file is set aside"
+    )
+
+
+def _limit(recipe: Recipe) -> str:
+    return f"(its limit was {recipe.alone_memory_bytes / 2**30:.1f} GiB of memory)"
 
 
 def _child(folder: Path, recipe: Recipe) -> str:
@@ -79,7 +88,7 @@ def _child(folder: Path, recipe: Recipe) -> str:
             with suppress(ProcessLookupError):  # also what the child itself has started
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-    limit = f"(its limit was {recipe.alone_memory_bytes / 2**30:.1f} GiB of memory)"
+    limit = _limit(recipe)
     if code < 0:
         return f"a child process was ended by {signal.Signals(-code).name} {limit}"
     return f"a child process ended with {code} {limit}"

@@ -85,6 +85,7 @@ class _Video:
     todo: deque[Span] = field(default_factory=deque)
     results: dict[int, SegmentResult] = field(default_factory=dict)
     redone: int = 0
+    reused: int = 0
     mended: int = 0
     lane: str = ""
 
@@ -202,7 +203,12 @@ class ArchiveJob:
         video.todo = deque(span for span in prepared.spans if span.number not in video.results)
         self.progress.segments += len(prepared.spans)
         self.progress.segments_done += len(prepared.done)
-        self.progress.reused += len(prepared.done)
+        if video.mended:
+            video.redone += len(video.todo)
+            self.progress.redone += len(video.todo)
+        else:
+            video.reused = len(prepared.done)
+            self.progress.reused += video.reused
         self._tell(
             "prepared",
             video,
@@ -226,7 +232,7 @@ class ArchiveJob:
                 prepared.spans,
                 tuple(video.results[span.number] for span in prepared.spans),
                 video.redone,
-                len(prepared.done),
+                video.reused,
             )
         )
 

@@ -101,7 +101,7 @@ class OutputNames:
         problems += _Places(self.target).problems(listed, names)
         if problems:
             more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
-            raise UsageError(f"{self.target}: {'; '.join(problems[:_TOLD])}{more}; choose another --name")
+            raise UsageError(f"{self.target}: {'; '.join(problems[:_TOLD])}{more}; choose another --template")
         return names
 
     def _stem_and_ext(self, source: PurePosixPath) -> tuple[str, str]:
@@ -146,15 +146,19 @@ def _parsed(template: str) -> Iterator[tuple[str, str]]:
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ConfigError(f"--name {template!r}: {error}; expected text with {known}") from error
+        raise ConfigError(f"--template {template!r}: {error}; expected text with {known}") from error
     names = [name for _, name, _, _ in parts if name is not None]
     wrong = [name for name in names if name not in FIELDS]
     if wrong or any(spec or conversion for _, _, spec, conversion in parts):
-        raise ConfigError(f"--name {template!r}: expected plain fields of {known}, got {wrong or 'a format'}")
+        raise ConfigError(
+            f"--template {template!r}: expected plain fields of {known}, got {wrong or 'a format'}"
+        )
     if template.startswith("/") or ".." in template.split("/"):
-        raise ConfigError(f"--name {template!r}: expected a name below the target, without .. or a leading /")
+        raise ConfigError(
+            f"--template {template!r}: expected a name below the target, without .. or a leading /"
+        )
     if not names or parts[-1][1] not in ("ext", "name"):
-        raise ConfigError(f"--name {template!r}: expected {{ext}} or {{name}} at its end")
+        raise ConfigError(f"--template {template!r}: expected {{ext}} or {{name}} at its end")
     return ((literal, name or "") for literal, name, _, _ in parts)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -29,7 +30,7 @@ from facefx.archive.state import State
 from facefx.archive.tasks import Recipe, Task, VideoRef
 from facefx.errors import ExitCode, RecordsError
 from facefx.pipeline.runner import Failure, Runner
-from facefx.storage import Lease, SourceEntry, Store, find_sources
+from facefx.storage import Lease, SourceEntry, Store, SweepReport, find_sources
 
 __all__ = ["ArchiveRequest", "RunSummary", "run_archive"]
 
@@ -85,11 +86,11 @@ class RunSummary:
 
 @dataclass(slots=True)
 class _Sorted:
-    """The videos by what is to happen to them."""
+    """The videos by what is to happen to them. settled: keys of those to which nothing does."""
 
     todo: list[VideoRef] = field(default_factory=list)
+    settled: set[str] = field(default_factory=set)
     skipped: int = 0
-    left: int = 0
 
 
 def run_archive(
@@ -108,7 +109,7 @@ def run_archive(
     error that all videos would meet. One video's failure raises nothing: it is in the summary.
     """
     store = Store(request.recipe.target, request.recipe.target_options)
-    state, run = State(store), f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+    state, run = State(store), _run_name()
     entries = find_sources(request.sources, request.recipe.source_options, exclude=(request.recipe.target,))
     refs = _refs(request, entries)
     owner = f"{platform.node()}/{os.getpid()}/{run}"
@@ -116,9 +117,12 @@ def run_archive(
         state.forget_stop()
         _check_plan(state.read_job(), request.recipe)
         swept = store.sweep(older_than_s=0)
-        if swept:
+        if swept != SweepReport():
             journal.note("swept", str(swept))
-        sorted_ = _sort(refs, {record.key: record for record in state.records()}, request)
+        records = {record.key: record for record in state.records()}
+        sorted_ = _sort(refs, records, _sizes(store, refs), request)
+        for key in sorted_.settled & state.segment_keys():
+            state.remove_segments(key)  # of a run that was killed between the record and this
         work = _Run(request, state, lease, journal, on_event, watch)
         progress = work.carry_out(sorted_.todo, open_runner)
         return work.account(run, refs, sorted_, progress, lanes())
@@ -132,8 +136,24 @@ def _refs(request: ArchiveRequest, entries: Sequence[SourceEntry]) -> list[Video
     ]
 
 
-def _sort(refs: Sequence[VideoRef], records: dict[str, CommitRecord], request: ArchiveRequest) -> _Sorted:
-    """What is done is skipped while its source is the same; what was given up waits for `retry`."""
+def _run_name() -> str:
+    """Sorts by time; no two runs have the same."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def _sizes(store: Store, refs: Sequence[VideoRef]) -> dict[str, int]:
+    """The outputs that are there, by name."""
+    names = {ref.output for ref in refs}
+    return {entry.rel: entry.size_bytes for entry in store.list() if entry.rel in names}
+
+
+def _sort(
+    refs: Sequence[VideoRef],
+    records: Mapping[str, CommitRecord],
+    sizes: Mapping[str, int],
+    request: ArchiveRequest,
+) -> _Sorted:
+    """What is done is skipped while source and output are the same; what was given up waits for `retry`."""
     sorted_ = _Sorted()
     for ref in refs:
         record = records.get(ref.key)
@@ -141,16 +161,22 @@ def _sort(refs: Sequence[VideoRef], records: dict[str, CommitRecord], request: A
             ref.version,
             ref.size_bytes,
         )
-        if record is not None and same and record.status == "done":
+        if record is not None and same and _is_published(record, sizes.get(ref.output)):
             sorted_.skipped += 1
+            sorted_.settled.add(ref.key)
         elif request.only == "troubled":
             if record is not None and record.status != "done":
                 sorted_.todo.append(ref)
         elif record is not None and same and record.status == "quarantined":
-            sorted_.left += 1
+            sorted_.settled.add(ref.key)
         else:
             sorted_.todo.append(ref)
     return sorted_
+
+
+def _is_published(record: CommitRecord, size_bytes: int | None) -> bool:
+    """True if the output that was recorded still stands; one that somebody removed is made again."""
+    return record.status == "done" and record.output is not None and record.output.size_bytes == size_bytes
 
 
 class _Run:
@@ -272,11 +298,12 @@ class _Run:
         return summary
 
     def _facts(self, videos: int, sorted_: _Sorted, progress: Progress, lanes: str) -> RunFacts:
+        job = self._state.require_job()  # where nothing was to be done, nobody has settled the recipe again
         return RunFacts(
             sources=self._request.sources,
             target=self._recipe.target,
-            recipe_sha256=self._recipe.digest,
-            recipe=self._recipe.to_json(),
+            recipe_sha256=job["recipe_sha256"],
+            recipe=job["recipe"],
             started_at=self._started,
             finished_at=now(),
             exit_code=int(ExitCode.INTERRUPTED if self._stopped else ExitCode.DONE),

@@ -22,7 +22,7 @@ from typing import Any
 
 from facefx.archive.records import CommitRecord, RunFacts
 from facefx.archive.tasks import Recipe
-from facefx.errors import RecordsError
+from facefx.errors import RecordsError, SourceError
 from facefx.pipeline.segment import SegmentResult
 from facefx.storage import Store
 
@@ -137,14 +137,18 @@ class State:
         """The results of the segments of a video that are in the store whole, by name."""
         prefix = f"{STATE}/segments/{key}/"
         names = [entry.rel for entry in self.store.list(prefix) if entry.rel.endswith(".json")]
-        return {
-            Path(rel).stem: SegmentResult.from_json(json.loads(data)) for rel, data in self._read_all(names)
-        }
+        read = ((Path(rel).stem, _result(data)) for rel, data in self._read_all(names))
+        return {name: result for name, result in read if result is not None}
+
+    def segment_keys(self) -> set[str]:
+        """The videos of which something of a segment is in the store."""
+        prefix = f"{STATE}/segments/"
+        return {entry.rel[len(prefix) :].partition("/")[0] for entry in self.store.list(prefix)}
 
     def segment(self, key: str, name: str) -> SegmentResult | None:
         """The result of one segment, if it is in the store whole."""
-        plain = self._read_json(f"segments/{key}/{name}.json")
-        return None if plain is None else SegmentResult.from_json(plain)
+        rel = f"{STATE}/segments/{key}/{name}.json"
+        return _result(self.store.read(rel)) if self.store.exists(rel) else None
 
     def put_segment(
         self, key: str, name: str, piece: Path, faces: Path | None, result: SegmentResult
@@ -156,13 +160,20 @@ class State:
         self.store.put(f"{base}.piece", piece)
         self.store.write(f"{base}.json", json.dumps(result.to_json(), sort_keys=True).encode())
 
-    def get_segment(self, key: str, name: str, folder: Path, *, faces: bool) -> tuple[Path, Path | None]:
-        """Fetch a segment's piece and faces into a folder."""
+    def get_segment(
+        self, key: str, name: str, folder: Path, *, faces: bool
+    ) -> tuple[Path, Path | None] | None:
+        """Fetch a segment's piece and faces into a folder; None where one of them is gone."""
         base = f"{STATE}/segments/{key}/{name}"
         piece, table = folder / f"{name}.piece", folder / f"{name}.faces"
-        self.store.get(f"{base}.piece", piece)
-        if faces:
-            self.store.get(f"{base}.faces", table)
+        suffixes = {"piece": piece, "faces": table} if faces else {"piece": piece}
+        for suffix, path in suffixes.items():
+            try:
+                self.store.get(f"{base}.{suffix}", path)
+            except SourceError:
+                if self.store.exists(f"{base}.{suffix}"):
+                    raise
+                return None
         return piece, table if faces else None
 
     def remove_segment(self, key: str, name: str) -> None:
@@ -225,3 +236,11 @@ class State:
             for start in range(0, len(names), _AT_ONCE):
                 some = names[start : start + _AT_ONCE]
                 yield from zip(some, pool.map(self.store.read, some), strict=True)
+
+
+def _result(data: bytes) -> SegmentResult | None:
+    """A segment's result; None for one that was damaged where it was kept: the segment is made again."""
+    try:
+        return SegmentResult.from_json(json.loads(data))
+    except (ValueError, TypeError):
+        return None

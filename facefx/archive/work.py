@@ -28,7 +28,7 @@ from facefx.archive.tasks import (
     VideoRef,
     segment_name,
 )
-from facefx.errors import FacefxError, PieceError, SinkError, SourceError, StagingError
+from facefx.errors import FacefxError, FacesError, PieceError, SinkError, SourceError, StagingError
 from facefx.faces.analysis import Analysis
 from facefx.pipeline.kept import opened_table, video_facts
 from facefx.pipeline.plan import make_analysis, make_plan
@@ -38,7 +38,7 @@ from facefx.storage import StagingCache, Store, is_local, sha256_file
 from facefx.video.info import MediaInfo
 from facefx.video.probe import probe
 
-__all__ = ["LocalTools", "Tools", "execute"]
+__all__ = ["LocalTools", "Tools", "execute", "private_folder"]
 
 _CACHE_BYTES = 64 << 30
 """Room for staged sources on a worker's disk, if nobody says otherwise."""
@@ -131,7 +131,8 @@ def _prepare(task: PrepareTask, tools: Tools) -> Prepared:
         kept = _kept_analysis(recipe, video, local, info, tools)
         plan = make_plan(recipe.config, info, Path(video.output), kept, recipe.analysis)
         spans = spans_of(local, info, recipe.segment_s, recipe.config.from_s, recipe.config.to_s)
-    stored = _state(recipe).segments(video.key)
+    with _of_the_store():
+        stored = _state(recipe).segments(video.key)
     named = {segment_name(identity, plan, span) for span in spans}
     done = tuple(result for name, result in stored.items() if name in named)
     return Prepared(identity, info, plan, spans, done)
@@ -150,7 +151,10 @@ def _kept_analysis(
     """How the faces were found that an earlier archive kept of this very video; None where nobody asks."""
     if recipe.kept is None:
         return None
-    with _folder(tools, "kept") as folder, opened_table(str(_kept_table(recipe, video, folder))) as table:
+    with (
+        private_folder(tools, "kept") as folder,
+        opened_table(str(_kept_table(recipe, video, folder))) as table,
+    ):
         table.check_video(video_facts(local, video.url, info))
         return table.header.analysis
 
@@ -158,17 +162,25 @@ def _kept_analysis(
 def _kept_table(recipe: Recipe, video: VideoRef, folder: Path) -> Path:
     assert recipe.kept is not None
     state = State(Store(recipe.kept, recipe.target_options))
-    table = folder / "kept.parquet"
-    state.store.get(state.faces_name(video.key), table)
+    table, name = folder / "kept.parquet", state.faces_name(video.key)
+    with _of_the_store():
+        if not state.store.exists(name):
+            raise FacesError(
+                f"{video.relative}: {state.store.url} keeps no faces of it; finish it there first, or "
+                "process it anew with facefx archive run"
+            )
+        state.store.get(name, table)
     return table
 
 
 def _segment(task: SegmentTask, tools: Tools) -> SegmentResult:
     recipe, video, name = task.recipe, task.video, task.name
     state = _state(recipe)
-    if (stored := state.segment(video.key, name)) is not None:
+    with _of_the_store():
+        stored = state.segment(video.key, name)
+    if stored is not None:
         return stored  # its worker died after the work and before the word
-    with _source(recipe, video, tools) as local, _folder(tools, name) as folder:
+    with _source(recipe, video, tools) as local, private_folder(tools, name) as folder:
         table = None if recipe.kept is None else _kept_table(recipe, video, folder)
         job = SegmentJob(
             local=local,
@@ -187,7 +199,7 @@ def _segment(task: SegmentTask, tools: Tools) -> SegmentResult:
 def _finish(task: FinishTask, tools: Tools) -> Finished:
     recipe, video = task.recipe, task.video
     state, began = _state(recipe), time.monotonic()
-    with _source(recipe, video, tools) as local, _folder(tools, video.key) as folder:
+    with _source(recipe, video, tools) as local, private_folder(tools, video.key) as folder:
         pieces = _fetched(state, task, folder)
         target = folder / f"output{Path(video.output).suffix}"
         faces = folder / "faces.parquet" if recipe.kept is None else None
@@ -220,18 +232,23 @@ def _fetched(state: State, task: FinishTask, folder: Path) -> list[tuple[Path, P
     fetched, damaged = [], []
     for span, result in zip(task.spans, task.results, strict=True):
         name = segment_name(task.identity, task.plan, span)
-        piece, faces = state.get_segment(task.key, name, folder, faces=task.recipe.kept is None)
-        fetched.append((piece, faces))
-        sums = (sha256_file(piece), "" if faces is None else sha256_file(faces))
-        if sums != (result.piece_sha256, result.faces_sha256):
+        with _of_the_store():
+            files = state.get_segment(task.key, name, folder, faces=task.recipe.kept is None)
+        if files is None or _sums(*files) != (result.piece_sha256, result.faces_sha256):
             state.remove_segment(task.key, name)
             damaged.append(str(span.number + 1))
+        else:
+            fetched.append(files)
     if damaged:
         raise PieceError(
             f"{task.video.relative}: segments {', '.join(damaged)} are not as they were made, and "
             "were removed from the store; they are made again"
         )
     return fetched
+
+
+def _sums(piece: Path, faces: Path | None) -> tuple[str, str]:
+    return sha256_file(piece), "" if faces is None else sha256_file(faces)
 
 
 def _publish(state: State, task: FinishTask, target: Path, faces: Path | None, folder: Path) -> None:
@@ -257,6 +274,15 @@ def _source(recipe: Recipe, video: VideoRef, tools: Tools) -> Iterator[Path]:
 
 
 @contextmanager
+def _of_the_store() -> Iterator[None]:
+    """What cannot be read of the archive's own files is no fault of the video: worth another try."""
+    try:
+        yield
+    except SourceError as error:
+        raise StagingError(str(error)) from error
+
+
+@contextmanager
 def _speaking_of(path: Path, name: str) -> Iterator[None]:
     """Let errors name what the user knows: nobody knows the place on a worker's disk."""
     try:
@@ -267,7 +293,7 @@ def _speaking_of(path: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _folder(tools: Tools, name: str) -> Iterator[Path]:
+def private_folder(tools: Tools, name: str) -> Iterator[Path]:
     """A folder for one task, empty at first and gone after it."""
     folder = tools.scratch / name
     shutil.rmtree(folder, ignore_errors=True)

@@ -63,7 +63,7 @@ class RayWorkers:
                 yield self.runner
 
     def _demand(self) -> Demand:
-        stages = STAGE_NAMES
+        stages: tuple[str, ...] = STAGE_NAMES
         if not needs_landmarks(effect_specs(self._recipe.config)):
             stages = tuple(name for name in stages if name != "landmark")
         return Demand(device=self._recipe.config.device, stages=stages)

@@ -109,6 +109,13 @@ class Lease:
             if self._take(number + 1):
                 return
 
+    def last_holder(self) -> Holder | None:
+        """Who took the lease last, for people to read; None where nobody ever did.
+
+        One that is_gone() holds it no more; whether one elsewhere still lives, only acquire() finds out.
+        """
+        return self._top()[1]
+
     def renew(self) -> None:
         """Tell the others that the holder lives; sets lost where another has taken over.
 

@@ -51,7 +51,7 @@ def test_a_template_says_where_each_output_goes(template: str, expected: tuple[s
     ],
 )  # fmt: skip
 def test_a_template_that_cannot_be_right_is_refused_before_anything_is_read(template: str) -> None:
-    with pytest.raises(ConfigError, match="--name"):
+    with pytest.raises(ConfigError, match="--template"):
         OutputNames("s3://out", template)
 
 
