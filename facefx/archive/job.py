@@ -6,6 +6,7 @@ must outlive it lies in the store.
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,9 +79,10 @@ class Progress:
 
 @dataclass(slots=True)
 class _Video:
-    """A video that is being worked on."""
+    """A video that is being worked on; number: how many were opened before it."""
 
     ref: VideoRef
+    number: int
     prepared: Prepared | None = None
     todo: deque[Span] = field(default_factory=deque)
     results: dict[int, SegmentResult] = field(default_factory=dict)
@@ -118,6 +120,9 @@ class ArchiveJob:
         self._on_failed, self._on_event, self._stop = on_failed, on_event, stop
         self._waiting: deque[VideoRef] = deque(videos)
         self._active: dict[str, _Video] = {}
+        self._opened = 0
+        # Begun videos that may have a segment to give, the oldest first; one that has none is passed over.
+        self._giving: list[tuple[int, str]] = []
         self._again: deque[Task] = deque()
         self._losses: Counter[str] = Counter()
         self._running = 0
@@ -152,12 +157,15 @@ class ArchiveJob:
         """
         if self._again:
             return self._again.popleft()
-        for video in self._active.values():
-            if video.todo:
+        while self._giving:
+            video = self._active.get(self._giving[0][1])
+            if video is not None and video.todo:
                 return self._segment(video, video.todo.popleft())
+            heapq.heappop(self._giving)
         if self._waiting and len(self._active) < 2 * self._runner.lanes + 2:
             ref = self._waiting.popleft()
-            self._active[ref.key] = _Video(ref)
+            self._active[ref.key] = _Video(ref, self._opened)
+            self._opened += 1
             return PrepareTask(self._recipe, ref)
         return None
 
@@ -201,6 +209,7 @@ class ArchiveJob:
         video.prepared = prepared
         video.results = {result.number: result for result in prepared.done}
         video.todo = deque(span for span in prepared.spans if span.number not in video.results)
+        heapq.heappush(self._giving, (video.number, video.ref.key))
         self.progress.segments += len(prepared.spans)
         self.progress.segments_done += len(prepared.done)
         if video.mended:
