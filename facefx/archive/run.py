@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from facefx.archive.account import write_account
@@ -119,7 +119,7 @@ def run_archive(
         swept = store.sweep(older_than_s=0)
         if swept != SweepReport():
             journal.note("swept", str(swept))
-        records = {record.key: record for record in state.records()}
+        records = {record.key: _slim(record) for record in state.records()}
         sorted_ = _sort(refs, records, _sizes(store, refs), request)
         for key in sorted_.settled & state.segment_keys():
             state.remove_segments(key)  # of a run that was killed between the record and this
@@ -145,6 +145,13 @@ def _sizes(store: Store, refs: Sequence[VideoRef]) -> dict[str, int]:
     """The outputs that are there, by name."""
     names = {ref.output for ref in refs}
     return {entry.rel: entry.size_bytes for entry in store.list() if entry.rel in names}
+
+
+def _slim(record: CommitRecord) -> CommitRecord:
+    """What `_sort` needs: whole, the records of a hundred thousand videos would fill a driver's memory."""
+    return replace(
+        record, review=(), plan={}, nets=(), versions={}, notes=(), details={}, run=VideoCost(finished_at="")
+    )
 
 
 def _sort(
