@@ -77,8 +77,13 @@ def measure(
 def inline() -> Iterator[Turn]:
     """Every segment in this process."""
     nets = Nets()
+
+    def turn(jobs: list[SegmentJob]) -> None:
+        for job in jobs:
+            run_segment(job, nets)
+
     try:
-        yield lambda jobs: [run_segment(job, nets) for job in jobs] and None
+        yield turn
     finally:
         nets.close()
 
@@ -159,8 +164,8 @@ def main(way: str, clip: Path, folder: Path, lanes: int, segment_s: float, turns
     folder.mkdir(parents=True, exist_ok=True)
     jobs = jobs_of(clip, folder, segment_s)
     frames = probe(clip).video.frames_expected
-    opened = {"inline": inline, "data": lambda: on_ray_data(lanes)}.get(way) or (lambda: on_ray(way, lanes))
-    with opened() as turn:
+    ways = {"inline": inline(), "data": on_ray_data(lanes)}
+    with ways.get(way) or on_ray(way, lanes) as turn:
         measured = measure(turn, jobs, frames, turns, _store_mb if way != "inline" else float)
     print(json.dumps({**asdict(measured), "segments": len(jobs)}))
 
