@@ -5,6 +5,8 @@
 #   make test    every test (FACEFX_MEDIA and FACEFX_MODELS name folders with real footage and nets)
 #   make lint    ruff, format, strict types
 #   make bench   speed, memory, cover and more, judged and written to benchmarks/results/ (SHORT=1: a quick trial; ONLY="speed memory": just these)
+#   make chaos   archives whose workers and drivers are killed, compared byte by byte (SHORT=1: a few of each)
+#   make bench-archive   what a cluster costs beside the work itself, and what a second lane brings
 #   make docs    write docs/cli.md and docs/effects.md again from the code
 #   make pin     write constraints.txt again from a clean environment
 #   make test-gpu, make clean
@@ -21,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constrain
 # An interpreter that is new enough and able to make virtual environments.
 USABLE := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help demo test test-gpu lint bench docs pin clean setup setup-dev
+.PHONY: help demo test test-gpu lint bench bench-archive chaos docs pin clean setup setup-dev
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -43,6 +45,12 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) $(ONLY)
+
+bench-archive: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) archive scale
+
+chaos: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.chaos $(if $(SHORT),--short)
 
 docs: $(VENV)/.installed-dev
 	@for page in cli effects; do \
