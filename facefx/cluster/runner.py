@@ -86,7 +86,11 @@ class RayRunner(Generic[T, R]):
         self._start_s = start_s
         self._outcomes: list[Outcome[T, R]] = []
         self._slots = [_Slot(number) for number in range(placement.lanes)]
-        self._why = ""
+        # Kept up to date, so that a task's cost does not grow with the number of lanes.
+        self._starting: set[int] = set()
+        self._idle: dict[int, _Slot] = {}
+        self._hosts: dict[str, set[int]] = {}
+        self._due: dict[Any, _Slot] = {}
         try:
             for slot in self._slots:
                 self._start(slot)
@@ -99,12 +103,12 @@ class RayRunner(Generic[T, R]):
     @property
     def lanes(self) -> int:
         """How many tasks can run at once now."""
-        return sum(slot.up for slot in self._slots)
+        return len(self._slots) - len(self._starting)
 
     @property
     def free(self) -> int:
         """How many more tasks may be submitted now."""
-        return sum(slot.idle for slot in self._slots)
+        return len(self._idle)
 
     def pids(self) -> Mapping[str, Mapping[str, int]]:
         """The processes of every lane that is up, by its `where` and their stages in order."""
@@ -113,13 +117,14 @@ class RayRunner(Generic[T, R]):
 
     def submit(self, task: T, prefer: str = "") -> None:
         """Begin a task in a free lane: the preferred one, else one of its machine, else any."""
-        host = prefer.split("/")[0]
-        idle = [slot for slot in self._slots if slot.idle]
-        if not idle:
+        if not self._idle:
             raise ClusterError("no lane is free; wait for an outcome before the next task is submitted")
-        slot = max(idle, key=lambda slot: (slot.where == prefer, slot.host == host, -slot.number))
+        near = sorted(self._idle.keys() & self._hosts.get(prefer.split("/")[0], set()))
+        best = next((number for number in near if self._idle[number].where == prefer), None)
+        slot = self._idle.pop(best if best is not None else near[0] if near else min(self._idle))
         slot.task = task
         slot.answer = slot.actors[-1].run.remote(task)
+        self._due[slot.answer] = slot
 
     def wait(self, timeout_s: float) -> Sequence[Outcome[T, R]]:
         """What has ended since the last call; also returns, with nothing, when a lane has come up.
@@ -128,7 +133,7 @@ class RayRunner(Generic[T, R]):
         """
         end = time.monotonic() + timeout_s
         free = self.free
-        while not self._outcomes and self.free == free and any(not slot.idle for slot in self._slots):
+        while not self._outcomes and self.free == free and self._due:
             left = end - time.monotonic()
             self._watch(max(0.0, min(left, 1.0)), tolerant=True)
             if left <= 0:
@@ -172,6 +177,8 @@ class RayRunner(Generic[T, R]):
             actor.ready.remote(self._device(group)): ",".join(group.names)
             for actor, group in zip(slot.actors, self._placement.groups, strict=True)
         }
+        self._starting.add(slot.number)
+        self._due.update(dict.fromkeys(slot.waiting, slot))
 
     def _device(self, group: Group) -> str:
         """What a process must prove: only those with nets load any."""
@@ -197,23 +204,29 @@ class RayRunner(Generic[T, R]):
 
     def _watch(self, timeout_s: float, *, tolerant: bool) -> None:
         """Take one step: see what has answered, what is late and what is gone."""
-        due = {ref: slot for slot in self._slots for ref in self._refs(slot)}
-        ready: list[Any] = []
-        if due:
-            ready, _ = ray.wait(list(due), num_returns=1, timeout=timeout_s)
-        for ref in ready:
-            slot = due[ref]
+        for ref in self._ready(timeout_s):
+            slot = self._due.pop(ref, None)
+            if slot is None:
+                continue  # of a lane that was replaced a moment ago
             if slot.waiting:
                 self._greet(slot, ref, tolerant=tolerant)
             else:
                 self._finish(slot, ref)
-        for slot in [slot for slot in self._slots if slot.waiting and time.monotonic() > slot.deadline]:
-            self._drop(slot, f"it did not start within {self._start_s:g} s: {_state(slot)}")
+        if self._starting:
+            now = time.monotonic()
+            for slot in [slot for slot in self._slots if slot.waiting and now > slot.deadline]:
+                self._drop(slot, f"it did not start within {self._start_s:g} s: {_state(slot)}")
 
-    def _refs(self, slot: _Slot) -> list[Any]:
-        if slot.waiting:
-            return list(slot.waiting)
-        return [] if slot.answer is None else [slot.answer]
+    def _ready(self, timeout_s: float) -> list[Any]:
+        """All that has answered; waits for the first."""
+        if not self._due:
+            return []
+        refs = list(self._due)
+        # A wait costs in proportion to what it looks at: with many lanes, one for all that is ready.
+        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        if not ready and timeout_s > 0:
+            ready, _ = ray.wait(refs, num_returns=1, timeout=timeout_s)
+        return list(ready)
 
     def _greet(self, slot: _Slot, ref: Any, *, tolerant: bool) -> None:
         """A process says that it is ready, or why it never will be."""
@@ -235,6 +248,9 @@ class RayRunner(Generic[T, R]):
         slot.where = f"{said.host}/lane {slot.number}"
         if not slot.waiting:
             slot.starts = 0
+            self._starting.discard(slot.number)
+            self._hosts.setdefault(slot.host, set()).add(slot.number)
+            self._idle[slot.number] = slot
             _log.info("lane ready", extra={"lane": slot.where, "pids": dict(slot.pids)})
 
     def _finish(self, slot: _Slot, ref: Any) -> None:
@@ -244,6 +260,7 @@ class RayRunner(Generic[T, R]):
             answer: Answer = ray.get(ref)
         except RayTaskError as error:  # the lane lives: its answer could not be sent
             self._outcomes.append(Failed(task, Failure.of(error.cause or error, where)))
+            self._idle[slot.number] = slot
             return
         except RayError as error:
             answer = Answer(lost=f"the lane is gone: {_name(error)}")
@@ -251,7 +268,9 @@ class RayRunner(Generic[T, R]):
             self._outcomes.append(Lost(task, answer.lost, where))
             _log.warning("lane lost", extra={"lane": where, "reason": answer.lost})
             self._replace(slot)
-        elif answer.failure is not None:
+            return
+        self._idle[slot.number] = slot
+        if answer.failure is not None:
             self._outcomes.append(Failed(task, answer.failure))
         else:
             self._outcomes.append(Done(task, answer.result, where))
@@ -276,6 +295,11 @@ class RayRunner(Generic[T, R]):
             ray.kill(actor)
         if slot.group is not None:
             remove_placement_group(slot.group)
+        for ref in (*slot.waiting, slot.answer):
+            self._due.pop(ref, None)
+        self._idle.pop(slot.number, None)
+        self._starting.discard(slot.number)
+        self._hosts.get(slot.host, set()).discard(slot.number)
         slot.group, slot.answer, slot.where = None, None, ""
         slot.actors, slot.waiting, slot.pids = [], {}, {}
 
