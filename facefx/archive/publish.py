@@ -55,7 +55,7 @@ def record_of(
         nets=_nets(task.plan),
         versions=versions_here(),
         notes=_notes(task, report),
-        details={**report.to_json(), "effects": _summed(result.effects for result in results)},
+        details=_details(task, report),
         run=VideoCost(
             finished_at=now(),
             wall_s=round(wall_s + sum(result.wall_s for result in results), 3),
@@ -65,6 +65,14 @@ def record_of(
             reused=task.reused,
         ),
     )
+
+
+def _details(task: FinishTask, report: StitchReport) -> dict[str, Any]:
+    """The accounts of stitching and effects, by names that people know, not of files on a worker's disk."""
+    details = report.to_json()
+    names = {"source": task.video.relative, "output": task.video.output}
+    effects = _summed(result.effects for result in task.results)
+    return {**details, "fidelity": {**details["fidelity"], **names}, "effects": effects}
 
 
 def _nets(plan: Plan) -> tuple[NetUse, ...]:
