@@ -32,12 +32,12 @@ def config(*effects: str, **settings: Any) -> RunConfig:
 
 
 def quick_plan(info: MediaInfo, output: Path, *effects: str, **settings: Any) -> Plan:
-    """A plan with the encoder's fastest preset."""
+    """A plan with the encoder's fastest preset, unless another one is asked for."""
     plan = make_plan(config(*effects, **settings), info, output)
     preset = FASTEST.get(plan.encode.encoder)
     if preset is None:
         return plan
-    encode = {**settings.pop("encode", {}), "preset": preset}
+    encode = {"preset": preset, **settings.pop("encode", {})}
     return make_plan(config(*effects, **settings, encode=encode), info, output)
 
 

@@ -12,7 +12,7 @@ import pytest
 from segment_makers import Work, config, cut_at, cut_every, rows_of
 from video_makers import make_video
 
-from facefx.errors import DamagedError, StageError
+from facefx.errors import DamagedError, SinkError, StageError
 from facefx.faces.detector import make_detector
 from facefx.pipeline import nets as nets_module
 from facefx.pipeline.analyze import analyze_video
@@ -256,6 +256,21 @@ def test_a_segment_that_fails_leaves_nothing(
     work = Work(media / "formats/truncated_faststart.mp4", tmp_path)
     monkeypatch.setattr("facefx.effects.chain.EffectChain.frame", lambda *_: 1 / 0)
     with Nets() as nets, pytest.raises(StageError, match="stage blend failed: ZeroDivisionError"):
+        run_segment(work.job(cut_at([])[0]), nets)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segment_that_fails_at_its_very_end_leaves_nothing(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then every stage is closed, and only the names are missing."""
+
+    def finish(*_: object) -> None:
+        raise SinkError("no space left")
+
+    monkeypatch.setattr("facefx.faces.table.TableWriter.finish", finish)
+    work = Work(media / "formats/one_frame_640x360.mp4", tmp_path)
+    with Nets() as nets, pytest.raises(SinkError, match="no space left"):
         run_segment(work.job(cut_at([])[0]), nets)
     assert list(tmp_path.iterdir()) == []
 

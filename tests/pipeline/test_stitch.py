@@ -91,6 +91,19 @@ def test_every_picture_is_there_once_and_whole(tmp_path: Path, name: str, at: st
     assert all(same(one, other) for one, other in zip(expected, got, strict=True))
 
 
+def test_decoding_times_are_made_anew_over_the_cuts(tmp_path: Path) -> None:
+    """Each encoder begins its clock before its first picture: by seconds, where frames are far apart."""
+    times = [40 * i for i in range(30)] + [1200 + 700 * i for i in range(12)]
+    source = make_video(tmp_path / "in.mkv", count=42, pts=times, base=MS, step=40)
+    work = Work(source, tmp_path, encode={"preset": "veryfast", "codec": "libx264"})
+    work.make(cut_at([1200, 1200 + 700 * 6]))
+    assert {Piece(path).head.delay for path, _ in work.parts} == {2}
+    assert next(Piece(work.parts[1][0]).packets()).dts < Piece(work.parts[0][0]).head.pts_last - 200
+    work.stitch()
+    held(work)
+    assert [round(1000 * time) for time in pictures(work.output)[0]] == times
+
+
 def test_one_segment_gives_the_bytes_of_a_run(media: Path, tmp_path: Path) -> None:
     source = media / "formats/two_audio_640x360.mkv"
     work = Work(source, tmp_path)
@@ -255,6 +268,18 @@ def test_a_file_that_was_cut_off_is_found_out(media: Path, tmp_path: Path) -> No
         work.stitch()
     assert (caught.value.decoded, caught.value.expected) == (90, 180)
     nothing_is_left(work)
+
+
+def test_an_excerpt_that_lies_behind_the_end_of_a_file_that_was_cut_off_is_found_out(
+    media: Path, tmp_path: Path
+) -> None:
+    """Of an excerpt the file promises nothing; but every segment begins with a frame."""
+    work = Work(media / "formats/truncated_faststart.mp4", tmp_path, from_s=1.0, to_s=5.5)
+    base = work.info.video.format.time_base
+    spans = cut_at([round(2 / base), round(4 / base)], round(1 / base), round(5.5 / base))
+    assert [result.frames for result in work.make(spans)] == [30, 30, 0]
+    with pytest.raises(DamagedError, match="60 of 61 frames are readable"):
+        work.stitch()
 
 
 @pytest.mark.parametrize("name", ["truncated_faststart.mp4", "bitflips_640x360.mp4"])
