@@ -1,18 +1,20 @@
-"""Frames that change their process: a batch as one block of memory, and frames made of such a block again.
+"""Frames that change their process: a batch that pickles, and frames made of it again.
 
-A decoder's frame cannot travel: its memory is FFmpeg's. What travels is a copy of its planes and what it
-says of itself; at the other end a frame lies upon that memory, without another copy, and an encoder
-makes the same bytes from it as from the decoder's own.
+A decoder's frame cannot travel: its memory is FFmpeg's. What travels is its planes, copied once, by whoever
+carries them, and what it says of itself; at the other end a frame lies upon that memory, without another
+copy, and an encoder makes the same bytes from it as from the decoder's own.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import av
+import av.error
 import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
@@ -24,15 +26,17 @@ from facefx.video.guard import foreign_errors
 from facefx.video.planes import write_views
 
 if TYPE_CHECKING:
+    from av.filter.context import FilterContext
     from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
+    from av.video.plane import VideoPlane
 
     from facefx.video.info import MediaInfo
 
 __all__ = ["PackedBatch", "Packing", "can_pack", "can_pack_batch", "pack", "unpack"]
 
-# Encoders read lines in vectors: each begins where a decoder's would.
-_ALIGN = 64
+# Encoders read lines in vectors, which begin where a decoder's lines would and may end behind the last.
+_ALIGN, _SLACK = 64, 2048
 # What no encoder of ours takes from a frame: the sink writes it from MediaInfo, or it tells of the old bits.
 _IDLE = frozenset(
     kind.name.lower()
@@ -69,20 +73,22 @@ class Packing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedBatch:
-    """A FrameBatch that pickles: with protocol 5 its pixels travel out of band, uncopied.
+    """A FrameBatch that pickles: with protocol 5 its pixels travel out of band, and lie in one block then.
 
-    pixels: (bytes,) uint8, frame after frame, plane after plane, lines padded to 64 bytes; read only once
-    it has travelled. duration: (n,) int64 in format.time_base. interlaced: (n,) bool. color: (n, 4) range,
-    primaries, transfer and space by FFmpeg's numbers.
+    planes: of each frame, whole lines with their padding, (h, bytes a line) uint8; the decoder's own memory
+    until it has travelled, and read only. duration: (n,) int64 in format.time_base. order: (n,) uint8
+    FieldOrder. color: (n, 4) range, primaries, transfer and space by FFmpeg's numbers. tail: nothing; a
+    vector that begins in the last line may end in it.
     """
 
     format: StreamFormat
-    pixels: NDArray[np.uint8]
+    planes: tuple[tuple[NDArray[np.uint8], ...], ...]
     pts: NDArray[np.int64]
     index: NDArray[np.int64]
     duration: NDArray[np.int64]
-    interlaced: NDArray[np.bool_]
+    order: NDArray[np.uint8]
     color: NDArray[np.int32]
+    tail: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -90,16 +96,7 @@ class PackedBatch:
     @property
     def nbytes(self) -> int:
         """Bytes of the pixels, padding included."""
-        return self.pixels.nbytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Plane:
-    """Where one plane of a frame lies in its block."""
-
-    start: int
-    line: int
-    shape: tuple[int, ...]
+        return sum(plane.nbytes for planes in self.planes for plane in planes)
 
 
 def can_pack(info: MediaInfo) -> Packing:
@@ -140,28 +137,26 @@ def _is_whole_panscan(item: SideData, format: StreamFormat) -> bool:
 
 
 def pack(batch: FrameBatch) -> PackedBatch:
-    """Copy a batch's planes into one block, with all that an encoder takes from its frames.
+    """View a batch so that it pickles, with all that an encoder takes from its frames; no pixel is copied.
 
-    Raises UnsupportedError where `can_pack_batch` says no.
+    Nobody may write into the frames until it has travelled. Raises UnsupportedError where `can_pack_batch`
+    says no.
     """
     packing = can_pack_batch(batch)
     if not packing:
         raise UnsupportedError(f"frames cannot change their process: {packing.reason}; use one process")
     frames = [cast("VideoFrame", native) for native in batch.native]
-    layout, size = _layout(batch.format)
-    pixels = np.empty(size * len(batch), np.uint8)
-    for i in range(len(batch)):
-        block = pixels[i * size : (i + 1) * size]
-        for target, plane in zip(_planes(block, layout, batch.format), batch.view(i), strict=True):
-            target[:] = plane
+    with foreign_errors("frames", "packing pictures"):
+        orders = _orders(frames, batch.format)
     return PackedBatch(
         format=batch.format,
-        pixels=pixels,
+        planes=tuple(tuple(_lines(plane) for plane in frame.planes) for frame in frames),
         pts=batch.pts,
         index=batch.index,
         duration=np.array([frame.duration for frame in frames], np.int64),
-        interlaced=np.array([frame.interlaced_frame for frame in frames], np.bool_),
+        order=np.array(orders, np.uint8),
         color=np.array([_color(frame) for frame in frames], np.int32).reshape(len(frames), 4),
+        tail=np.zeros(_SLACK, np.uint8),
     )
 
 
@@ -171,49 +166,61 @@ def unpack(packed: PackedBatch) -> FrameBatch:
     The frames are the reader's own, the pixels are not: `make_writable` copies them, as with a decoder's.
     """
     format_ = packed.format
-    layout, size = _layout(format_)
-    blocks = [packed.pixels[i * size : (i + 1) * size] for i in range(len(packed))]
-    planes = [_planes(block, layout, format_) for block in blocks]
-    for frame_planes in planes:
-        for plane in frame_planes:
-            plane.flags.writeable = False
+    planes = [_views(lines, format_) for lines in packed.planes]
     with foreign_errors("frames", "making frames of packed pixels"):
         native = tuple(_frames(packed, planes))
     # Copies: a number that somebody keeps must not keep the pixels that it travelled with.
     return FrameBatch(format_, tuple(planes), packed.pts.copy(), packed.index.copy(), native)
 
 
-def _layout(format: StreamFormat) -> tuple[tuple[_Plane, ...], int]:
-    """Where the planes of a frame lie, and how many bytes a frame takes."""
-    at = 0
-    found = []
-    for shape in format.pixels.plane_shapes(format.width, format.height):
-        line = _up(int(np.prod(shape[1:])) * format.pixels.dtype.itemsize)
-        found.append(_Plane(at, line, shape))
-        at += line * shape[0]
-    return tuple(found), at + _ALIGN  # a vector may begin in the last line
+def _lines(plane: VideoPlane) -> NDArray[np.uint8]:
+    """A plane's memory, whole lines; a bottom-up picture is turned over, which is a copy."""
+    raw: NDArray[np.uint8] = np.frombuffer(cast("bytearray", plane), np.uint8)
+    lines = raw.reshape(plane.height, abs(plane.line_size))
+    if plane.line_size < 0:
+        lines = lines[::-1].copy()
+    lines.flags.writeable = False
+    return lines
 
 
-def _up(size: int) -> int:
-    return -(-size // _ALIGN) * _ALIGN
+def _views(lines: tuple[NDArray[np.uint8], ...], format: StreamFormat) -> Planes:
+    """The pixels of padded lines, read only."""
+    dtype, views = format.pixels.dtype, []
+    for plane, shape in zip(lines, format.pixels.plane_shapes(format.width, format.height), strict=True):
+        inner = (dtype.itemsize,) if len(shape) == 2 else (shape[2] * dtype.itemsize, dtype.itemsize)
+        view: NDArray[Any] = np.ndarray(shape, dtype, plane.data, strides=(plane.shape[1], *inner))
+        view.flags.writeable = False
+        views.append(view)
+    return tuple(views)
 
 
-def _planes(block: NDArray[np.uint8], layout: tuple[_Plane, ...], format: StreamFormat) -> Planes:
-    dtype = format.pixels.dtype
-    return tuple(
-        np.ndarray(
-            plane.shape,
-            dtype,
-            block.data,
-            offset=plane.start,
-            strides=(plane.line, *_inner(plane.shape, dtype.itemsize)),
-        )
-        for plane in layout
+def _orders(frames: Sequence[VideoFrame], format: StreamFormat) -> list[FieldOrder]:
+    """Which field of each frame comes first: PyAV does not say, but a filter tells them apart."""
+    orders = [
+        FieldOrder.BOTTOM_FIRST if frame.interlaced_frame else FieldOrder.PROGRESSIVE for frame in frames
+    ]
+    if any(orders):
+        entry, leave, _graph = _filter(format, "select", r"eq(interlace_type\,TOPFIRST)")
+        for i, frame in enumerate(frames):
+            entry.push(frame)
+            with suppress(av.error.BlockingIOError):
+                leave.pull()
+                orders[i] = FieldOrder.TOP_FIRST
+    return orders
+
+
+def _filter(format: StreamFormat, name: str, argument: str) -> tuple[FilterContext, FilterContext, Graph]:
+    """One filter between an entry and an exit; whoever uses them holds the graph."""
+    graph = Graph()
+    entry = graph.add(
+        "buffer",
+        video_size=f"{format.width}x{format.height}",
+        pix_fmt=format.pixels.name,
+        time_base=f"{format.time_base.numerator}/{format.time_base.denominator}",
     )
-
-
-def _inner(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    return (itemsize,) if len(shape) == 2 else (shape[2] * itemsize, itemsize)
+    leave = graph.add("buffersink")
+    graph.link_nodes(entry, graph.add(name, argument), leave).configure()
+    return entry, leave, graph
 
 
 def _color(frame: VideoFrame) -> tuple[int, int, int, int]:
@@ -231,8 +238,8 @@ class _Lent:
 def _frames(packed: PackedBatch, planes: list[Planes]) -> Iterator[VideoFrame]:
     format_ = packed.format
     frames: Iterable[VideoFrame] = (_upon(frame_planes, format_) for frame_planes in planes)
-    if format_.field_order:
-        frames = _in_fields(frames, format_)
+    if packed.order.any():
+        frames = _in_fields(frames, format_, [FieldOrder(int(order)) for order in packed.order])
     for i, frame in enumerate(frames):
         frame.pts, frame.time_base = int(packed.pts[i]), format_.time_base
         frame.duration = int(packed.duration[i])
@@ -244,8 +251,9 @@ def _frames(packed: PackedBatch, planes: list[Planes]) -> Iterator[VideoFrame]:
 
 def _upon(planes: Planes, format: StreamFormat) -> VideoFrame:
     """A frame on memory that is not its own: libav copies it before a write, for it has two owners."""
-    if format.width % (1 << format.pixels.shift_x) or format.height % (1 << format.pixels.shift_y):
-        return _copied(planes, format)  # PyAV takes no odd sizes
+    odd = format.width % (1 << format.pixels.shift_x) or format.height % (1 << format.pixels.shift_y)
+    if odd or any(plane.ctypes.data % _ALIGN or plane.strides[0] % _ALIGN for plane in planes):
+        return _copied(planes, format)  # PyAV takes no odd sizes, encoders read aligned vectors
     lent = tuple(np.asarray(_Lent(plane)) for plane in planes)
     frame = av.VideoFrame.from_dlpack(lent, format.pixels.name, format.width, format.height)
     frame.opaque = np.from_dlpack(frame.planes[0])
@@ -259,18 +267,18 @@ def _copied(planes: Planes, format: StreamFormat) -> VideoFrame:
     return frame
 
 
-def _in_fields(frames: Iterable[VideoFrame], format: StreamFormat) -> Iterator[VideoFrame]:
-    """Say which field comes first: PyAV reads it but sets it nowhere, a filter does; no pixel is touched."""
-    graph = Graph()
-    entry = graph.add(
-        "buffer",
-        video_size=f"{format.width}x{format.height}",
-        pix_fmt=format.pixels.name,
-        time_base=f"{format.time_base.numerator}/{format.time_base.denominator}",
-    )
-    mode = "tff" if format.field_order == FieldOrder.TOP_FIRST else "bff"
-    leave = graph.add("buffersink")
-    graph.link_nodes(entry, graph.add("setfield", mode=mode), leave).configure()
-    for frame in frames:
+def _in_fields(
+    frames: Iterable[VideoFrame], format: StreamFormat, orders: Sequence[FieldOrder]
+) -> Iterator[VideoFrame]:
+    """Say which field comes first: PyAV sets it nowhere, a filter does; no pixel is touched."""
+    setters = {
+        FieldOrder.TOP_FIRST: _filter(format, "setfield", "tff"),
+        FieldOrder.BOTTOM_FIRST: _filter(format, "setfield", "bff"),
+    }
+    for frame, order in zip(frames, orders, strict=True):
+        if not order:
+            yield frame
+            continue
+        entry, leave, _ = setters[order]
         entry.push(frame)
         yield cast("VideoFrame", leave.pull())

@@ -15,6 +15,8 @@ from facefx.cluster import connect
 from facefx.cluster.connect import Cluster, connected
 from facefx.errors import ClusterError, ConfigError, ExitCode
 
+pytest_plugins = ("ray_cluster",)
+
 BOUND_S = 21.0
 
 

@@ -25,6 +25,8 @@ from facefx.pipeline.runner import Done, Failed, Lost
 from facefx.pipeline.segment import Nets, SegmentJob, run_segment
 from jobs import files_of, jobs_of
 
+pytest_plugins = ("ray_cluster",)
+
 Runner = RayRunner[Order, Any]
 PLACEMENTS = ("lane", "split", "stages", "decode,detect|landmark,blend|encode")
 EFFECTS = ("smooth", "solid")  # with landmarks: all five stages have something to do

@@ -21,6 +21,8 @@ from facefx.cluster.runner import RayRunner
 from facefx.errors import ClusterError, ModelError
 from facefx.pipeline.runner import Done, Failed, Lost, Outcome
 
+pytest_plugins = ("ray_cluster",)
+
 Runner = RayRunner[Order, Any]
 TINY = Demand(frame_bytes=640 * 360 * 3 // 2, look_ahead_s=0.5)
 _WAIT_S = 60.0
