@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from facefx.errors import SinkError
 from facefx.values import FrameBatch
 from facefx.video.planes import write_views
+from facefx.video.recipes import steady_x264
 
 __all__ = ["write_clip"]
 
@@ -64,7 +65,8 @@ def _video_stream(
     output: OutputContainer, batch: FrameBatch, crf: int, keyframe_s: float | None
 ) -> VideoStream:
     format = batch.format
-    options = {"crf": str(crf), "x264-params": "threads=1:lookahead-threads=1"}
+    params = {"threads": "1", "lookahead-threads": "1", **steady_x264()}
+    options = {"crf": str(crf), "x264-params": ":".join(f"{key}={value}" for key, value in params.items())}
     stream: VideoStream = output.add_stream("libx264", rate=1 / format.time_base, options=options)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = format.width, format.height, format.pixels.name

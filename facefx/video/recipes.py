@@ -9,7 +9,7 @@ from facefx.values import FieldOrder
 from facefx.video.codecs import ResolvedEncode
 from facefx.video.info import Hdr, VideoInfo
 
-__all__ = ["encoder_options"]
+__all__ = ["encoder_options", "steady_x264"]
 
 # libavutil/pixdesc.c: names of AVChromaLocation.
 _SITINGS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
@@ -30,10 +30,7 @@ def encoder_options(resolved: ResolvedEncode, video: VideoInfo) -> dict[str, str
 
 def _x264(resolved: ResolvedEncode, video: VideoInfo) -> dict[str, str]:
     params = {"threads": str(resolved.threads), "lookahead-threads": "1"}
-    if _has_avx512():
-        # x264's macroblock tree in AVX-512 reads memory that nobody has written where a row is no whole
-        # number of 16 macroblocks: the same frames come to other bytes, a hundredth of a dB apart.
-        params["asm"] = "avx2"
+    params |= steady_x264()
     if not video.variable_rate:
         # Else the stream would claim one picture a tick (90000 a second), and MPEG-TS readers believe it.
         params["force-cfr"] = "1"
@@ -44,6 +41,15 @@ def _x264(resolved: ResolvedEncode, video: VideoInfo) -> dict[str, str]:
         params.update(_named(video.hdr, "mastering-display", "cll"))
     options = {"preset": resolved.preset or "medium", "x264-params": _joined(params)}
     return options | _quality(resolved, {"qp": "0"})
+
+
+def steady_x264() -> dict[str, str]:
+    """Parameters without which x264 makes other bytes of the same frames from run to run.
+
+    Its macroblock tree in AVX-512 reads memory that nobody has written where a row is no whole number of 16
+    macroblocks; the results lie a hundredth of a dB apart.
+    """
+    return {"asm": "avx2"} if _has_avx512() else {}
 
 
 @cache
