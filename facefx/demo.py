@@ -1,4 +1,4 @@
-"""A clip with one moving face whose place is known, made from the portrait that comes with the package.
+"""Clips with one moving face whose place is known, made from the portrait that comes with the package.
 
 The portrait: NASA's photograph of the astronaut Eileen Collins, in the public domain.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -19,18 +19,27 @@ from numpy.typing import NDArray
 from facefx.effects.colour import image_codes
 from facefx.values import Color, FrameBatch, PixelFormat, Planes, StreamFormat
 
-__all__ = ["PORTRAIT_FACE", "PortraitBatch", "portrait_frames", "portrait_picture"]
+__all__ = [
+    "PORTRAIT_CLIPS",
+    "PORTRAIT_FACE",
+    "Camera",
+    "PortraitBatch",
+    "PortraitClip",
+    "portrait_frames",
+    "portrait_picture",
+]
 
 Box = tuple[float, float, float, float]
+Point = tuple[float, float, float, float]
 
 PORTRAIT_FACE: Box = (178.0, 66.0, 270.0, 182.0)
 """The face in the portrait, xyxy, from the hair line to the chin."""
 
 _BATCH = 8
-# Where the camera looks: part of the clip, middle of the view and its width in portrait pixels. It
-# begins on the suit, where there is no face, rises to the face, comes close, and sinks again until
-# the face has left at the top.
-_PATH = (
+# Where the camera looks: part of the clip, middle of the view and its width in portrait pixels.
+_VISIT = (
+    # It begins on the suit, where there is no face, rises to the face, comes close, and sinks again until
+    # the face has left at the top.
     (0.00, 250.0, 430.0, 260.0),
     (0.06, 250.0, 425.0, 260.0),
     (0.36, 208.0, 136.0, 288.0),
@@ -39,6 +48,32 @@ _PATH = (
     (0.94, 268.0, 425.0, 260.0),
     (1.00, 270.0, 430.0, 260.0),
 )
+_STAY = ((0.0, 250.0, 175.0, 260.0), (0.5, 215.0, 160.0, 200.0), (1.0, 240.0, 170.0, 250.0))
+_NOBODY = ((0.0, 200.0, 440.0, 200.0), (0.5, 300.0, 430.0, 190.0), (1.0, 220.0, 445.0, 200.0))
+_PATHS = {"visit": _VISIT, "stay": _STAY, "nobody": _NOBODY}
+
+Camera = Literal["visit", "stay", "nobody"]
+"""A face that comes and goes, one that is there all the time, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitClip:
+    """A clip of the demo's archive."""
+
+    name: str
+    width: int
+    height: int
+    seconds: float
+    camera: Camera
+
+
+PORTRAIT_CLIPS = (
+    PortraitClip("visitor.mp4", 640, 360, 4.0, "visit"),
+    PortraitClip("in-a-hurry.mp4", 480, 270, 1.6, "visit"),
+    PortraitClip("upright.mp4", 360, 480, 2.5, "stay"),
+    PortraitClip("nobody.mp4", 640, 360, 2.0, "nobody"),
+)
+"""Different sizes, speeds and lengths; the last shows no face."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +92,16 @@ def portrait_picture() -> NDArray[np.uint8]:
 
 
 def portrait_frames(
-    width: int = 640, height: int = 360, fps: Fraction = Fraction(30), seconds: float = 4.0
+    width: int = 640,
+    height: int = 360,
+    fps: Fraction = Fraction(30),
+    seconds: float = 4.0,
+    camera: Camera = "visit",
 ) -> Iterator[PortraitBatch]:
     """Yield a clip in which the face enters, moves, comes near and leaves: yuv420p, BT.709, limited range.
 
     pts count frames in a time base of 1 / fps. Any size whose aspect is at least 4:3 shows the
-    path as meant; a higher one is cut at the portrait's edges by mirroring.
+    path as meant; a higher one is cut at the portrait's edges by mirroring. camera: another path.
     """
     color = Color("bt709", primaries=1, transfer=1, space=1, range_tag=1, chroma_location=1)
     format = StreamFormat(PixelFormat.of("yuv420p"), width, height, 1 / Fraction(fps), color)
@@ -71,7 +110,7 @@ def portrait_frames(
     count = max(1, round(seconds * fps))
     for start in range(0, count, _BATCH):
         index = np.arange(start, min(start + _BATCH, count), dtype=np.int64)
-        views = [_view(int(i) / max(count - 1, 1), width, height) for i in index]
+        views = [_view(_PATHS[camera], int(i) / max(count - 1, 1), width, height) for i in index]
         planes = tuple(_planes(sources, view, format) for view in views)
         boxes = tuple(_box(view, width, height) for view in views)
         yield PortraitBatch(FrameBatch(format, planes, index.copy(), index), boxes)
@@ -86,10 +125,10 @@ class _View:
     scale: float
 
 
-def _view(part: float, width: int, height: int) -> _View:
+def _view(path: tuple[Point, ...], part: float, width: int, height: int) -> _View:
     """Glide between the points of the path; slow at each, so that nothing jerks."""
-    leg = next(i for i in range(1, len(_PATH)) if part <= _PATH[i][0])
-    before, after = _PATH[leg - 1], _PATH[leg]
+    leg = next(i for i in range(1, len(path)) if part <= path[i][0])
+    before, after = path[leg - 1], path[leg]
     t = (1 - math.cos(math.pi * (part - before[0]) / (after[0] - before[0]))) / 2
     x, y, wide = (a + (b - a) * t for a, b in zip(before[1:], after[1:], strict=True))
     scale = wide / width

@@ -8,7 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from facefx.demo import PORTRAIT_FACE, PortraitBatch, portrait_frames, portrait_picture
+from facefx.demo import (
+    PORTRAIT_CLIPS,
+    PORTRAIT_FACE,
+    PortraitBatch,
+    PortraitClip,
+    portrait_frames,
+    portrait_picture,
+)
 from facefx.values import FrameBatch
 
 
@@ -79,3 +86,12 @@ def test_no_two_frames_are_alike_while_the_face_is_there(clip: list[PortraitBatc
     """A clip that stands still would hide errors of time."""
     lumas = [part.batch.view(i)[0] for part in clip for i in range(len(part.boxes)) if part.boxes[i]]
     assert all(not np.array_equal(a, b) for a, b in pairwise(lumas))
+
+
+@pytest.mark.parametrize("clip", PORTRAIT_CLIPS, ids=lambda clip: clip.name)
+def test_each_clip_of_the_demo_shows_what_its_camera_says(clip: PortraitClip) -> None:
+    frames = portrait_frames(clip.width, clip.height, Fraction(5), clip.seconds, clip.camera)
+    there = [box is not None for part in frames for box in part.boxes]
+    expected = {"visit": (False, True), "stay": (True, True), "nobody": (False, False)}[clip.camera]
+    assert (there[0], any(there)) == expected
+    assert all(there) == (clip.camera == "stay")
