@@ -69,12 +69,12 @@ def choose_cuts(keys: Sequence[int], start: int, end: int, length: float) -> lis
 
     >>> choose_cuts([0, 40, 90, 100, 170, 200], 0, 205, 100)
     [100]
-    >>> choose_cuts([0, 40, 90, 170, 200], 0, 205, 50)
-    [40, 90, 170]
+    >>> choose_cuts([0, 40, 90, 170, 200], 0, 205, 50), choose_cuts([0, 50, 100, 150], 0, 200, 100)
+    ([40, 90, 170], [100])
     """
     cuts: list[int] = []
     cut = start
-    while True:
+    while end - cut > length:
         place = bisect_right(keys, cut + length)
         within = place > 0 and keys[place - 1] > cut
         if not within and place == len(keys):
