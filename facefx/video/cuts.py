@@ -55,8 +55,11 @@ def cut_video(
         with foreign_errors(path, "reading"):
             stream = container.streams[video.index]
             if video.counted_by == "index":
-                listed = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
-                cuts = _shown(container, stream, choose_cuts(sorted(listed), start, end, length))
+                listed = sorted(entry.timestamp for entry in stream.index_entries if entry.is_keyframe)
+                # Listed is when they are decoded, which is earlier by the same time for all of them, mostly.
+                late = video.start_pts - listed[0] if listed else 0
+                chosen = choose_cuts([time + late for time in listed], start, end, length)
+                cuts = _shown(container, stream, [time - late for time in chosen])
             else:
                 cuts = choose_cuts(_read(path, container, stream), start, end, length)
     finally:
