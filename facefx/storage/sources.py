@@ -122,7 +122,7 @@ class _Search:
             yield from self._below(url.rstrip("/") + "/", spec)
         elif _MAGIC.search(url) and not (local and local_path(url).exists()):
             yield from self._matching(url, spec)
-        elif not local and (url.endswith("/") or self._is_folder(url)):
+        elif not local and (url.endswith("/") or _is_bucket(url) or self._is_folder(url)):
             yield from self._below(url.rstrip("/") + "/", spec)
         else:
             yield _Named(url, _safe(relative or name_of(url)))
@@ -198,6 +198,11 @@ class _Search:
         if place not in self._backends:
             self._backends[place] = connect(url, self._options)
         return self._backends[place]
+
+
+def _is_bucket(url: str) -> bool:
+    """True for a bucket's own address, which is a folder with or without a slash."""
+    return scheme_of(url) in {"s3", "s3a"} and "/" not in url.partition("://")[2]
 
 
 def _entry(item: Found, relative: str) -> SourceEntry:
