@@ -42,6 +42,8 @@ _log = logging.getLogger("facefx.cluster")
 _READS = 2
 # A peer that is asked to close has at most the batches in flight before it.
 _CLOSE_S = 60.0
+# Stages that hand margins on untouched.
+_PASSES_MARGINS = frozenset({"blend", "encode"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ class _Run:
         self._stations, self._own = conductor._stations(self._names)
         self._held: list[_Batch] = []
         self._todo: deque[Facts] = deque()
-        self._over = False
+        self._over = self._came = False
+        self._before: Facts | None = None
         format_ = job.info.video.format
         frames = max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, format_.frame_bytes)))
         self._batch_bytes = frames * format_.frame_bytes
@@ -179,13 +182,29 @@ class _Run:
             self._collect(wait=not self._todo)
             if self._todo:
                 facts = self._todo.popleft()
-                for _ in chain.push(self._work(facts)):
-                    pass
-                self._release(facts.first + facts.count)
+                for wanted in self._wanted(facts):
+                    for _ in chain.push(self._work(wanted)):
+                        pass
+                self._release(facts.first if self._before is facts else facts.first + facts.count)
             elif self._over:
                 break
         for _ in chain.drain():
             pass
+
+    def _wanted(self, facts: Facts) -> list[Facts]:
+        """What of this our own stages must see; frames of margins need not come here to be passed over.
+
+        Of the margin before, the last work is kept for its faces, by which tracks are followed over the cut.
+        """
+        if not _PASSES_MARGINS.issuperset(self._own):
+            return [facts]
+        before, self._before = self._before, None
+        if facts.own:
+            self._came = True
+            return [facts] if before is None else [before, facts]
+        if not self._came:
+            self._before = facts
+        return []
 
     def _read_ahead(self) -> None:
         """Ask for as many batches as there are credits for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -28,12 +28,13 @@ T = TypeVar("T")
 class Facts:
     """What travels of a piece of work, its frames left out: they are count frames from index first.
 
-    faces: pickled, so that they own their memory at the other end: an array that lies in the object store
-    keeps all that was stored with it there.
+    own: False for a margin's. faces: pickled, so that they own their memory at the other end: an array that
+    lies in the object store keeps all that was stored with it there.
     """
 
     first: int
     count: int
+    own: bool = True
     faces: bytes | None = None
     patches: tuple[Any, ...] = ()
 
@@ -62,13 +63,13 @@ class Told:
     cpu_s: float
 
 
-def facts_of(work: Work) -> Facts:
+def facts_of(work: Work, job: SegmentJob) -> Facts:
     """Leave the frames behind."""
     index = work.batch.index
     if len(index) and int(index[-1]) - int(index[0]) + 1 != len(index):
         raise ShapeError(f"a batch must hold frames in a row, got the indexes {index.tolist()}")
     faces = None if work.faces is None else pickle.dumps(work.faces, 5)
-    return Facts(int(index[0]), len(index), faces, work.patches)
+    return Facts(int(index[0]), len(index), job.owns(work.batch), faces, work.patches)
 
 
 def work_of(facts: Facts, packed: Sequence[PackedBatch]) -> Work:
@@ -190,7 +191,7 @@ class Segment:
     """One segment's stages in a group's process; every answer is a value, an error included."""
 
     def __init__(self, names: Sequence[str], job: SegmentJob, nets: Nets, where: str) -> None:
-        self._where = where
+        self._where, self._job = where, job
         self._over = False
         self._chain = Chain(names, job, nets)
 
@@ -202,13 +203,13 @@ class Segment:
             work = self._chain.read()
             if work is None:
                 self._over = True
-                return Reply(tuple(map(facts_of, self._chain.drain())), ended=True), None
+                return Reply(self._facts(self._chain.drain()), ended=True), None
             packing = can_pack_batch(work.batch)
             if not packing:
                 self._over = True
                 return Reply(refused=packing.reason), None
             packed = pack(work.batch)
-            ready = tuple(map(facts_of, self._chain.push(work)))
+            ready = self._facts(self._chain.push(work))
             return Reply(ready, (int(packed.index[0]), len(packed), packed.nbytes)), packed
         except Exception as error:  # noqa: BLE001 - handed on as a value, with its whole traceback
             return self._failed(error), None
@@ -218,7 +219,7 @@ class Segment:
         if self._over:
             return Reply()
         try:
-            return Reply(tuple(map(facts_of, self._chain.push(work_of(facts, packed)))))
+            return Reply(self._facts(self._chain.push(work_of(facts, packed))))
         except Exception as error:  # noqa: BLE001 - handed on as a value, with its whole traceback
             return self._failed(error)
 
@@ -227,7 +228,7 @@ class Segment:
         if self._over:
             return Reply(ended=True)
         try:
-            return Reply(tuple(map(facts_of, self._chain.drain())), ended=True)
+            return Reply(self._facts(self._chain.drain()), ended=True)
         except Exception as error:  # noqa: BLE001 - handed on as a value, with its whole traceback
             return self._failed(error)
 
@@ -239,6 +240,9 @@ class Segment:
         """Close every stage; queued calls find nothing more to do."""
         self._over = True
         self._chain.close()
+
+    def _facts(self, works: Iterable[Work]) -> tuple[Facts, ...]:
+        return tuple(facts_of(work, self._job) for work in works)
 
     def _failed(self, error: Exception) -> Reply:
         self._over = True
