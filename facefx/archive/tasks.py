@@ -27,9 +27,12 @@ __all__ = [
     "SegmentTask",
     "Task",
     "VideoRef",
+    "task_limit_s",
     "task_name",
 ]
 
+# A worker that hangs must not hold its video for ever. 4K in HEVC takes half a minute a second on one core.
+_LEAST_LIMIT_S, _SLOWEST, _SLOWEST_BYTES = 600.0, 150.0, 1e6
 # Part of every segment's name: raise it when the same plan would make other bytes, or other files of it.
 _SEGMENT_FORMAT = 1
 
@@ -233,6 +236,19 @@ def segment_name(identity: str, plan: Plan, span: Span) -> str:
     plain = [_SEGMENT_FORMAT, identity, plan.digest, span.number, span.count, span.lo, span.hi]
     digest = hashlib.sha256(json.dumps(plain).encode()).hexdigest()
     return f"{span.number:06d}-{digest[:32]}"
+
+
+def task_limit_s(task: Task) -> float:
+    """How long a task may take before its worker is taken for dead: far more than any was seen to take."""
+    match task:
+        case ChooseTask():
+            return _LEAST_LIMIT_S
+        case SegmentTask():
+            lasts_s = task.info.video.duration_s / task.span.count
+            return _LEAST_LIMIT_S + _SLOWEST * (lasts_s + 10)
+        case AloneTask():
+            return task.recipe.alone_timeout_s + _LEAST_LIMIT_S
+    return _LEAST_LIMIT_S + 3 * task.video.size_bytes / _SLOWEST_BYTES
 
 
 def task_name(task: Task) -> str:

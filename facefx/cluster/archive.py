@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facefx.archive.tasks import Recipe, Task
+from facefx.archive.tasks import Recipe, Task, task_limit_s
 from facefx.archive.work import execute
 from facefx.cluster.connect import connected
 from facefx.cluster.lane import LaneSettings
@@ -59,7 +59,8 @@ class RayWorkers:
             where = "a Ray started here" if cluster.started else f"Ray at {cluster.address}"
             self.words = f"{chosen.lanes} × {what} on {where}"
             self._say(f"{self.words}: {chosen.reason}")
-            with RayRunner(execute, chosen, settings=LaneSettings(root=self._scratch)) as self.runner:
+            settings = LaneSettings(root=self._scratch)
+            with RayRunner(execute, chosen, settings=settings, limit_s=task_limit_s) as self.runner:
                 yield self.runner
 
     def _demand(self) -> Demand:

@@ -25,6 +25,7 @@ __all__ = ["Cluster", "cluster_nodes", "connected"]
 _log = logging.getLogger("facefx.cluster")
 
 # A wrong address or token must end by name, not hang: Ray itself would try for minutes.
+_PREFIX = "fx-"  # then the driver's process number: Ray's own names leave little room
 _KNOCK_S = 5.0
 _JOIN_S = 15.0
 # Joins in a child first: Ray's own attempt cannot be bounded, and may end the process that makes it.
@@ -71,7 +72,8 @@ def connected(
     if address is not None:
         yield from _joined(address)
         return
-    folder = Path(tempfile.mkdtemp(prefix="fx-", dir=_short_folder()))
+    _sweep(Path(_short_folder()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_short_folder()))
     try:
         yield from _started(folder, cpus, gpus, store_bytes, dashboard)
     finally:
@@ -90,6 +92,14 @@ def cluster_nodes() -> tuple[Node, ...]:
         for node in ray.nodes()
         if node["Alive"]
     )
+
+
+def _sweep(place: Path) -> None:
+    """Remove what drivers that were killed left of their clusters, which went with them."""
+    for folder in place.glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _short_folder() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +69,8 @@ class RayRunner(Generic[T, R]):
     """Runs tasks in lanes or graphs as a placement lays them out; implements pipeline's Runner.
 
     work: a module-level function, called in a lane as work(task, tools). start_s: the longest that a lane
-    may take to start or to be replaced. Ray must be connected (`facefx.cluster.connect`).
+    may take to start or to be replaced. limit_s: the longest that a task may take; a lane that takes longer
+    hangs, and is lost with its task. Ray must be connected (`facefx.cluster.connect`).
 
     Raises what a lane that cannot work says of itself (ModelError for a GPU that is not there), and
     ClusterError if none starts in time.
@@ -80,10 +83,13 @@ class RayRunner(Generic[T, R]):
         *,
         settings: LaneSettings | None = None,
         start_s: float = _START_S,
+        limit_s: Callable[[T], float] = lambda task: math.inf,
     ) -> None:
         self._work, self._placement = work, placement
         self._settings = settings or LaneSettings()
-        self._start_s = start_s
+        self._start_s, self._limit_s = start_s, limit_s
+        self._limits: list[tuple[float, int, _Slot]] = []  # a heap: who is late first
+        self._submitted = 0
         self._outcomes: list[Outcome[T, R]] = []
         self._slots = [_Slot(number) for number in range(placement.lanes)]
         # Kept up to date, so that a task's cost does not grow with the number of lanes.
@@ -125,6 +131,10 @@ class RayRunner(Generic[T, R]):
         slot.task = task
         slot.answer = slot.actors[-1].run.remote(task)
         self._due[slot.answer] = slot
+        self._submitted += 1
+        slot.deadline = time.monotonic() + self._limit_s(task)
+        if math.isfinite(slot.deadline):
+            heapq.heappush(self._limits, (slot.deadline, self._submitted, slot))
 
     def wait(self, timeout_s: float) -> Sequence[Outcome[T, R]]:
         """What has ended since the last call; also returns, with nothing, when a lane has come up.
@@ -212,8 +222,12 @@ class RayRunner(Generic[T, R]):
                 self._greet(slot, ref, tolerant=tolerant)
             else:
                 self._finish(slot, ref)
+        now = time.monotonic()
+        while self._limits and self._limits[0][0] < now:
+            deadline, _, slot = heapq.heappop(self._limits)
+            if slot.answer is not None and slot.deadline == deadline:
+                self._lose(slot, f"the lane has not answered for {self._limit_s(slot.task):g} s")
         if self._starting:
-            now = time.monotonic()
             for slot in [slot for slot in self._slots if slot.waiting and now > slot.deadline]:
                 self._drop(slot, f"it did not start within {self._start_s:g} s: {_state(slot)}")
 
@@ -255,25 +269,29 @@ class RayRunner(Generic[T, R]):
 
     def _finish(self, slot: _Slot, ref: Any) -> None:
         """A task has ended, with or without its lane."""
-        task, where, slot.task, slot.answer = slot.task, slot.where, None, None
+        task, where = slot.task, slot.where
         try:
             answer: Answer = ray.get(ref)
         except RayTaskError as error:  # the lane lives: its answer could not be sent
-            self._outcomes.append(Failed(task, Failure.of(error.cause or error, where)))
-            self._idle[slot.number] = slot
-            return
+            answer = Answer(failure=Failure.of(error.cause or error, where))
         except RayError as error:
             answer = Answer(lost=f"the lane is gone: {_name(error)}")
         if answer.lost:
-            self._outcomes.append(Lost(task, answer.lost, where))
-            _log.warning("lane lost", extra={"lane": where, "reason": answer.lost})
-            self._replace(slot)
+            self._lose(slot, answer.lost)
             return
+        slot.task, slot.answer = None, None
         self._idle[slot.number] = slot
         if answer.failure is not None:
             self._outcomes.append(Failed(task, answer.failure))
         else:
             self._outcomes.append(Done(task, answer.result, where))
+
+    def _lose(self, slot: _Slot, reason: str) -> None:
+        """A lane is gone, or as good as gone: its task is handed back, and another lane takes its place."""
+        self._outcomes.append(Lost(slot.task, reason, slot.where))
+        _log.warning("lane lost", extra={"lane": slot.where, "reason": reason})
+        slot.task = None
+        self._replace(slot)
 
     def _replace(self, slot: _Slot) -> None:
         self._end(slot)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import ray
 
 from facefx.cluster import connect
-from facefx.cluster.connect import Cluster, connected
+from facefx.cluster.connect import Cluster, _sweep, connected
 from facefx.errors import ClusterError, ConfigError, ExitCode
 
 pytest_plugins = ("ray_cluster",)
@@ -127,6 +129,17 @@ def test_joining_a_running_cluster_leaves_it_running(
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     assert said(_JOIN, cluster.address) == "False 8\nFalse\n"
     assert ray.cluster_resources()["CPU"] == 8
+
+
+def test_what_a_killed_driver_left_of_its_cluster_is_removed_by_the_next(tmp_path: Path) -> None:
+    """Its processes go with it, its folder of logs and sockets would not."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, alive, other = (tmp_path / name for name in (f"fx-{gone.pid}-a", f"fx-{os.getpid()}-b", "fx-c"))
+    for folder in (left, alive, other):
+        (folder / "session").mkdir(parents=True)
+    _sweep(tmp_path)
+    assert [folder.exists() for folder in (left, alive, other)] == [False, True, True]
 
 
 def test_a_cluster_of_our_own_beside_another_goes_with_its_folder() -> None:

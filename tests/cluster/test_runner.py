@@ -215,6 +215,20 @@ def test_a_lane_that_cannot_be_replaced_leaves_the_others_then_ends_the_run(clus
             until(lambda: (runner.wait(0.5), False)[1])
 
 
+def test_a_lane_that_hangs_is_lost_with_its_task_and_replaced(cluster: Cluster) -> None:
+    """A worker that never answers would hold its video, and in the end the whole run, for ever."""
+    runner: Runner
+    limits = {"sleep": 0.5, "echo": _WAIT_S}
+    with RayRunner(work, placed(cluster, "lane"), limit_s=lambda order: limits[order.what]) as runner:
+        (lost,) = done(runner, Order("sleep", 10 * _WAIT_S))
+        assert isinstance(lost, Lost)
+        assert "has not answered for 0.5 s" in lost.reason
+        until(lambda: (runner.wait(0.5), runner.free == 1)[1])
+        (answer,) = done(runner, Order("echo", "alive"))
+        assert isinstance(answer, Done)
+        assert answer.result == "alive"
+
+
 def test_every_gpu_lane_sees_one_gpu_and_all_of_a_graph_the_same(cluster: Cluster) -> None:
     """What Ray shows to actors laid out as ours are; no net is loaded, for there is no such device."""
     node = replace(cluster.nodes[0], cpus=2.0)  # so that each lane has a GPU of its own
