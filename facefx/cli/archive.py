@@ -46,11 +46,16 @@ def estimate(
     Example: facefx archive estimate "s3://bucket/bodycam/**/*.mp4"
     """
     from facefx.archive.estimate import estimate_archive
-    from facefx.storage import find_sources
+    from facefx.storage import find_sources, opened_in_places
 
-    found = find_sources((sources,), choices.storage_options(endpoint, profile, None, None))
+    reached = choices.storage_options(endpoint, profile, None, None)
     settings = load_config(config, {"effects": tuple(effect) if effect else None})
-    result = estimate_archive(found, settings, _segment_s(segment_s))
+    result = estimate_archive(
+        find_sources((sources,), reached),
+        settings,
+        _segment_s(segment_s),
+        open_index=lambda entry: opened_in_places(entry.url, entry.size_bytes, reached),
+    )
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
         return

@@ -9,6 +9,7 @@ from facefx.storage.cache import StagingCache
 from facefx.storage.lease import Lease
 from facefx.storage.options import StorageOptions
 from facefx.storage.publish import Publication, publishing, sha256_of, staged
+from facefx.storage.ranged import RangedFile, opened_in_places
 from facefx.storage.sources import PHOTO_SUFFIXES, VIDEO_SUFFIXES, SourceEntry, find_sources
 from facefx.storage.store import Entry, Store, SweepReport
 from facefx.storage.urls import (
@@ -29,6 +30,7 @@ __all__ = [
     "Entry",
     "Lease",
     "Publication",
+    "RangedFile",
     "SourceEntry",
     "StagingCache",
     "StorageOptions",
@@ -39,6 +41,7 @@ __all__ = [
     "is_local",
     "joined",
     "local_path",
+    "opened_in_places",
     "publishing",
     "real_path",
     "safe_relative",

@@ -71,6 +71,9 @@ class Backend(Protocol):
     def read(self, url: str) -> bytes:
         """The whole of a file."""
 
+    def read_range(self, url: str, start: int, stop: int) -> bytes:
+        """The bytes of a file from start up to stop."""
+
     def write(self, url: str, data: bytes) -> None:
         """Put a whole file in place of what stood there."""
 

@@ -110,6 +110,17 @@ class LocalBackend:
                 f"{shown(url)}: cannot be read: {error.strerror}; check the path and its rights"
             ) from error
 
+    def read_range(self, url: str, start: int, stop: int) -> bytes:
+        """The bytes of a file from start up to stop."""
+        try:
+            with local_path(url).open("rb") as file:
+                file.seek(start)
+                return file.read(stop - start)
+        except OSError as error:
+            raise SourceError(
+                f"{shown(url)}: cannot be read: {error.strerror}; check the path and its rights"
+            ) from error
+
     def write(self, url: str, data: bytes) -> None:
         """Put a whole file in place of what stood there."""
         try:

@@ -82,6 +82,11 @@ class RemoteBackend:
         with fetching(url):
             return bytes(self._tried(lambda fs: fs.cat_file(self._inner(fs, url))))
 
+    def read_range(self, url: str, start: int, stop: int) -> bytes:
+        """The bytes of a file from start up to stop."""
+        with fetching(url):
+            return bytes(self._tried(lambda fs: fs.cat_file(self._inner(fs, url), start, stop)))
+
     def write(self, url: str, data: bytes) -> None:
         """Put a whole file in place of what stood there."""
         with storing(url):

@@ -64,6 +64,19 @@ class S3Backend:
 
             return self._client.tried(step)
 
+    def read_range(self, url: str, start: int, stop: int) -> bytes:
+        """The bytes of an object from start up to stop."""
+        with fetching(url):
+            bucket, key = split(url)
+
+            def step() -> bytes:
+                reply = self._client.once(
+                    "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}"
+                )
+                return bytes(reply["Body"].read())
+
+            return self._client.tried(step)
+
     def write(self, url: str, data: bytes) -> None:
         """Put a whole object in place of what stood there."""
         with storing(url):
