@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,9 +57,12 @@ def links(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video and photos of one's own, as the README assumes."""
+    """A folder with videos and photos of one's own, as the README assumes."""
     folder = tmp_path_factory.mktemp("readme")
     assert main(["demo", "--clip-only", "--folder", str(folder)]) == 0
+    (folder / "videos" / "day").mkdir(parents=True)
+    for video in (folder / "videos" / "one.mp4", folder / "videos" / "day" / "two.mp4"):
+        shutil.copy(folder / "in.mp4", video)
     portrait = resources.files("facefx").joinpath("assets", "portrait.jpg").read_bytes()
     (folder / "photos").mkdir()
     for photo in (folder / "photo.jpg", folder / "photos" / "one.jpg"):
