@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archive_makers import DETECTOR, Archive, clip_bytes, put_clips, recipe_of, without_accounts
@@ -103,7 +104,7 @@ def test_a_video_that_joined_is_done_beside_those_that_were(archive: Archive) ->
     ],
 )
 def test_a_target_of_another_plan_is_refused_by_what_differs(
-    archive: Archive, effects: tuple[str, ...], changes: dict[str, object], named: str
+    archive: Archive, effects: tuple[str, ...], changes: dict[str, Any], named: str
 ) -> None:
     archive.run()
     before = archive.tree()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +321,59 @@ def test_a_segments_name_is_of_its_input_its_place_and_its_plan(planned: Any) ->
     }
     assert len(named) == 4
     assert segment_name("v1", plan, first) == segment_name("v1", plan, first)
+
+
+class Machines(ScriptedRunner):
+    """Two machines of two lanes; tasks end as they began. One that loses a task is gone, and
+    the next takes its place.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer, lanes=4)
+        self._idle = ["a/0", "a/1", "b/0", "b/1"]
+        self._at: dict[str, str] = {}
+        self.machines: dict[str, set[str]] = {}
+
+    def submit(self, task: Task, prefer: str = "") -> None:
+        machine = prefer.split("/")[0]
+        lane = max(self._idle, key=lambda lane: (lane == prefer, lane.split("/")[0] == machine))
+        self._idle.remove(lane)
+        self._at[task_name(task)] = lane
+        self.machines.setdefault(task_name(task).split(":")[0], set()).add(lane.split("/")[0])
+        super().submit(task, prefer)
+
+    def wait(self, timeout_s: float) -> Sequence[Outcome[Task, Any]]:
+        (outcome,) = super().wait(timeout_s)
+        lane = self._at.pop(task_name(outcome.task))
+        self._idle.append(lane)
+        assert not isinstance(outcome, Failed)
+        if isinstance(outcome, Lost):
+            gone = lane.split("/")[0]
+            self._idle = [lane.replace(gone, "c") for lane in self._idle]
+            self._at = {name: lane.replace(gone, "c") for name, lane in self._at.items()}
+        return (replace(outcome, where=lane),)
+
+
+def test_a_machine_goes_on_with_the_videos_that_it_has_fetched(planned: Any, recipe: Recipe) -> None:
+    """Each machine that works on a video fetches it whole: with all on all, that is what lanes would do."""
+    runner = Machines(Workers(planned, segments=12))
+    Watch(recipe, [video(f"{i:02d}") for i in range(20)], runner).run()
+    fetched = sorted(len(machines) for machines in runner.machines.values())
+    assert fetched[:14] == [1] * 14, "most are fetched once; the last are shared, so that nobody waits"
+
+
+def test_machines_help_each_other_when_there_is_nothing_else_to_do(planned: Any, recipe: Recipe) -> None:
+    runner = Machines(Workers(planned, segments=12))
+    Watch(recipe, [video("long")], runner).run()
+    assert runner.machines["long.mp4"] == {"a", "b"}
+    assert runner.most_at_once == 4
+
+
+def test_a_video_whose_machine_was_lost_is_gone_on_with_by_another(planned: Any, recipe: Recipe) -> None:
+    """Not only when all other videos are done: until then it would lie half made."""
+    workers = Workers(planned, segments=12)
+    workers.lose("00.mp4: segment 3 of 12", 1)
+    runner = Machines(workers)
+    Watch(recipe, [video(f"{i:02d}") for i in range(20)], runner).run()
+    finished = [name for name in runner.asked if name.endswith("finishing")]
+    assert finished.index("00.mp4: finishing") < 8
