@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -121,8 +121,10 @@ class ArchiveJob:
         self._waiting: deque[VideoRef] = deque(videos)
         self._active: dict[str, _Video] = {}
         self._opened = 0
-        # Begun videos that may have a segment to give, the oldest first; one that has none is passed over.
-        self._giving: list[tuple[int, str]] = []
+        # Begun videos that may have a segment to give, by the machine that has them at hand ("" for any), the
+        # oldest first; one that has none is passed over.
+        self._giving: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        self._freed: deque[str] = deque()
         self._again: deque[Task] = deque()
         self._losses: Counter[str] = Counter()
         self._running = 0
@@ -142,31 +144,45 @@ class ArchiveJob:
 
     def _fill(self) -> None:
         while self._runner.free > 0:
-            task = self._next()
+            lane = self._freed.popleft() if self._freed else ""
+            task = self._next(_machine(lane))
             if task is None:
-                return
+                break
             video = self._active.get(task.key)
-            self._runner.submit(task, prefer=video.lane if video else "")
+            own = video.lane if video else ""
+            self._runner.submit(task, prefer=own if isinstance(task, FinishTask) else lane or own)
             self._running += 1
+        self._freed.clear()
 
-    def _next(self) -> Task | None:
+    def _next(self, machine: str) -> Task | None:
         """What was lost comes first, then what completes a video, then what a begun video still needs.
 
-        A new video is opened while no begun one has a segment to give: so few are open at a time, and
-        the lanes still never wait for a video to be prepared.
+        A machine goes on with the videos that it has fetched; it opens a new one when those have no segment
+        to give, and helps with another's, which it must fetch as well, when there is none to open. So few
+        are open at a time, lanes never wait for a video to be prepared, and few files travel twice.
         """
         if self._again:
             return self._again.popleft()
-        while self._giving:
-            video = self._active.get(self._giving[0][1])
-            if video is not None and video.todo:
-                return self._segment(video, video.todo.popleft())
-            heapq.heappop(self._giving)
-        if self._waiting and len(self._active) < 2 * self._runner.lanes + 2:
+        video = self._giver(machine) or self._giver("")
+        if video is None and self._waiting and len(self._active) < 2 * self._runner.lanes + 2:
             ref = self._waiting.popleft()
             self._active[ref.key] = _Video(ref, self._opened)
             self._opened += 1
             return PrepareTask(self._recipe, ref)
+        if video is None:
+            others = filter(None, map(self._giver, list(self._giving)))
+            video = min(others, key=lambda other: other.number, default=None)
+        return None if video is None else self._segment(video, video.todo.popleft())
+
+    def _giver(self, machine: str) -> _Video | None:
+        """The oldest video at hand there that has a segment to give."""
+        giving = self._giving.get(machine, [])
+        while giving:
+            video = self._active.get(giving[0][1])
+            if video is not None and video.todo:
+                return video
+            heapq.heappop(giving)
+        self._giving.pop(machine, None)
         return None
 
     def _segment(self, video: _Video, span: Span) -> SegmentTask:
@@ -182,6 +198,7 @@ class ArchiveJob:
         match outcome:
             case Done():
                 video.lane = outcome.where or video.lane
+                self._freed.append(outcome.where)
                 self._done(video, task, outcome.result)
             case Failed():
                 self._failed(video, task, outcome.failure)
@@ -209,7 +226,7 @@ class ArchiveJob:
         video.prepared = prepared
         video.results = {result.number: result for result in prepared.done}
         video.todo = deque(span for span in prepared.spans if span.number not in video.results)
-        heapq.heappush(self._giving, (video.number, video.ref.key))
+        heapq.heappush(self._giving[_machine(video.lane)], (video.number, video.ref.key))
         self.progress.segments += len(prepared.spans)
         self.progress.segments_done += len(prepared.done)
         if video.mended:
@@ -275,6 +292,9 @@ class ArchiveJob:
         if isinstance(task, SegmentTask):
             video.redone += 1
             self.progress.redone += 1
+        # Its machine may be gone: whoever comes next goes on with what was at hand there.
+        for entry in self._giving.pop(_machine(outcome.where), []):
+            heapq.heappush(self._giving[""], entry)
         tries = self._losses[name]
         self._tell(
             "lost", video, f"{name}: {outcome.reason} ({tries} of {MOST_LOSSES})", {"where": outcome.where}
@@ -289,6 +309,11 @@ class ArchiveJob:
 
     def _tell(self, kind: Kind, video: _Video, text: str, facts: Mapping[str, Any] | None = None) -> None:
         self._on_event(Event(kind, video.ref, text, dict(facts or {})))
+
+
+def _machine(lane: str) -> str:
+    """Where a lane is, of its `where`."""
+    return lane.split("/")[0]
 
 
 def _every_video_would(failure: Failure) -> bool:
