@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -227,11 +228,18 @@ def test_nets_are_loaded_once_and_stay_loaded(
     media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
-    for name in ("make_detector", "load_mesh"):
+
+    def counted(name: str) -> Any:
         load = getattr(nets_module, name)
-        monkeypatch.setattr(
-            nets_module, name, lambda spec, load=load, name=name: loaded.append(name) or load(spec)
-        )
+
+        def loading(spec: Any) -> Any:
+            loaded.append(name)
+            return load(spec)
+
+        return loading
+
+    for name in ("make_detector", "load_mesh"):
+        monkeypatch.setattr(nets_module, name, counted(name))
     work = Work(media / "clips/pair_headpose_480x270.mp4", tmp_path, "smooth")
     with Nets() as nets:
         for span in cut_every(work.info, 2):

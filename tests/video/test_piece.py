@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_decoding_times_rise_and_are_never_after_showing(delay: int) -> None:
     dated = list(decoding_times([*first, *second], delay))
     assert [packet for packet, _ in dated] == [*first, *second]
     times = [dts for _, dts in dated]
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
     assert all(dts <= packet.pts for packet, dts in dated)
     shown = sorted(packet.pts for packet, _ in dated)
     assert times[delay:] == shown[: len(shown) - delay]
