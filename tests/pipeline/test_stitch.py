@@ -40,14 +40,14 @@ ELSEWHERE = [
 # Twelve seconds of five frames each, so that margins begin and end at other groups of pictures.
 SLOW: dict[str, Any] = {"count": 60, "rate": 5, "step": 2560, "size": (96, 64)}
 X265 = "log-level=none:pools=none:frame-threads=1:keyint=12:min-keyint=12:open-gop=1:bframes=4:scenecut=0"
-OPEN = {
+OPEN: dict[str, dict[str, Any]] = {
     "h264.mp4": {"options": {"preset": "veryfast", "g": "12", "x264-params": "open-gop=1:scenecut=0"}},
     "h264.ts": {"options": {"preset": "veryfast", "g": "12", "x264-params": "open-gop=1:scenecut=0"}},
     "hevc.mp4": {"codec": "libx265", "options": {"x265-params": X265}},
     "hevc.mkv": {"codec": "libx265", "options": {"x265-params": X265}},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "12", "deadline": "realtime", "cpu-used": "8"}},
 }
-LOSSLESS = {"encode": {"lossless": True, "codec": "libx264"}}
+LOSSLESS: dict[str, Any] = {"encode": {"lossless": True, "codec": "libx264"}}
 
 
 def held(work: Work) -> None:
