@@ -180,23 +180,30 @@ def _result(
         f"libx264 {PRESET} crf {CRF}, {rounds} rounds; {len(memory) * flat['segments']} small segments.",
         goals=goals,
         figures={"told": told, "data": data, "flat": flat, "film_s": film},
-        tables=[
-            (
-                "What the same segments cost",
-                ["", "CPU, ms a frame", "wall, s", "idle, CPU-s a second", "frames per CPU-second : inline"],
-                rows,
-            ),
-            (
-                "Small segments over three processes, turn by turn",
-                ["", "first", "middle", "last"],
-                [
-                    ["private memory, MB", *(f"{memory[i]:.0f}" for i in (0, middle, -1))],
-                    ["object store, MB", *(f"{store[i]:.2f}" for i in (0, middle, -1))],
-                ],
-            ),
-            ("A film in one archive run", ["lanes", "wall, s"], [[n, f"{s:.1f}"] for n, s in film.items()]),
-        ],
+        tables=_tables(rows, memory, store, film),
     )
+
+
+def _tables(
+    rows: list[list[str]], memory: list[float], store: list[float], film: Mapping[str, float]
+) -> list[tuple[str, list[str], list[list[str]]]]:
+    middle = len(memory) // 2
+    return [
+        (
+            "What the same segments cost",
+            ["", "CPU, ms a frame", "wall, s", "idle, CPU-s a second", "frames per CPU-second : inline"],
+            rows,
+        ),
+        (
+            "Small segments over three processes, turn by turn",
+            ["", "first", "middle", "last"],
+            [
+                ["private memory, MB", *(f"{memory[i]:.0f}" for i in (0, middle, -1))],
+                ["object store, MB", *(f"{store[i]:.2f}" for i in (0, middle, -1))],
+            ],
+        ),
+        ("A film in one archive run", ["lanes", "wall, s"], [[n, f"{s:.1f}"] for n, s in film.items()]),
+    ]
 
 
 def _cells(got: list[dict[str, Any]]) -> list[str]:
