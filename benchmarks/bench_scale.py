@@ -6,7 +6,7 @@ of the driver's own thread, which all decisions pass through, and of its process
 comes from the former. One look at many unfinished tasks is timed by itself; segments of real clips at 720p,
 by the CPU of their lanes, which each have a core of their own in the simulation.
 
-Simulated, from these: an archive of body-camera footage on up to 16,000 lanes, in virtual time. The state
+Simulated, from these: an archive of body-camera footage on up to 32,000 lanes, in virtual time. The state
 machine and the journal are the real ones and are charged what they really take; Ray is charged as measured;
 store replies are charged where the driver waits for them (a read 30, a write 60, a list 80, a removal 40 ms,
 log-normal); lanes, losses of workers (2 tasks in 1000) and the cluster are played. Lengths: log-normal, 8
@@ -44,7 +44,7 @@ _CLIPS = (
     "clips/squats_portrait_720x1280.mp4",
 )
 _LANES = (1, 10, 100, 1000, 4000, 8000, 16000)
-_AHEAD_LANES = (100, 1000, 4000, 8000, 16000)
+_AHEAD_LANES = (100, 1000, 4000, 8000, 16000, 32000)
 _SHORT_LANES = (1, 16, 128)
 _SEGMENTS = 12  # of a canned video
 _LOOKS = (10, 100, 1000, 4000)
@@ -57,10 +57,10 @@ def main() -> int:
     reader.add_argument("--rounds", type=int, default=3, help="how often the driver is measured")
     chosen = reader.parse_args()
     short: bool = chosen.short
+    clips = [media_file(name) for name in (_CLIPS[1:2] if short else _CLIPS)]
     with scratch() as folder:
         canned = canned_answers(folder, _SEGMENTS)
         measured = _measure(canned, folder, 1 if short else chosen.rounds, short)
-        clips = [media_file(name) for name in (_CLIPS[1:2] if short else _CLIPS)]
         say("segments of real clips")
         frame_s = segment_times(folder, clips)
     site = Site(frame_s=tuple(frame_s))

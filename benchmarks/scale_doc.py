@@ -92,7 +92,13 @@ def _thousand_gpus(usual: list[Figures], soon: list[Figures]) -> list[str]:
         f"each lane {AHEAD} times as fast, as with encoders in hardware, it would be "
         f"{fast.tasks_per_s:.0f} tasks a second, {100 * fast.share:.0f} % and {_waiting(fast)}."
     )
-    return [_wrapped(said)]
+    most = max(one.tasks_per_s for one in (*usual, *soon))
+    kept = [max(one.lanes for one in each if one.busy >= 0.99) for each in (usual, soon)]
+    rule = (
+        f"A driver ends {most:,.0f} tasks a second at most. Of the numbers of lanes that were played, one "
+        f"driver kept {kept[0]:,} busy with a core to a lane, and {kept[1]:,} of those that are faster."
+    )
+    return [_wrapped(said), "", _wrapped(rule)]
 
 
 def _table(usual: list[Figures], soon: list[Figures]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class _Account:
     """How far everything was at a moment."""
 
     now: float
-    spent: Counter[str]
+    spent: dict[str, float]
     tasks: int
     idle_s: float
     moved_s: float
@@ -59,7 +59,7 @@ class _Clock:
 
     def __init__(self, cpu: Callable[[], float]) -> None:
         self.now = 0.0
-        self.spent: Counter[str] = Counter()
+        self.spent: defaultdict[str, float] = defaultdict(float)
         self._cpu = cpu
         self._mark = cpu()
 
@@ -115,9 +115,10 @@ class _Lanes:
     def take(self, prefer: str) -> int:
         """The lane itself, one of its machine, or any."""
         if prefer:
-            own = int(prefer)
+            own = int(prefer.split("/")[1])
             node = own // self.per_node * self.per_node
-            for lane in (own, *range(node, node + self.per_node)):
+            near: list[int] = [own, *range(node, node + self.per_node)]
+            for lane in near:
                 if lane in self.free:
                     self.free.remove(lane)
                     return lane
@@ -148,7 +149,7 @@ class PlayedRunner:
         waiting = sum(now - self._since.get(lane, 0.0) for lane in self._lanes.free)
         return _Account(
             now,
-            Counter(self._clock.spent),
+            dict(self._clock.spent),
             self._tasks,
             self._idle_s + waiting,
             self._moved_s,
@@ -213,13 +214,16 @@ class PlayedRunner:
             self._returning += 1
             self._sources[lane // self._site.lanes_per_node].clear()
             self._push(self._clock.now + self._site.start_s, lane, None, False)
-            return Lost(task, "its machine is gone", str(lane))
+            return Lost(task, "its machine is gone", self._where(lane))
         self._lanes.free.add(lane)
         if isinstance(task, SegmentTask):
             self._footage_s += min(self._site.segment_s, self._seconds[task.key])
         inner = task.task if isinstance(task, AloneTask) else task
         result = self._prepared(inner) if isinstance(inner, PrepareTask) else self._answer(inner)
-        return Done(task, result, str(lane))
+        return Done(task, result, self._where(lane))
+
+    def _where(self, lane: int) -> str:
+        return f"machine {lane // self._site.lanes_per_node}/{lane}"
 
     def _answer(self, task: Task) -> Any:
         if isinstance(task, FinishTask):
@@ -287,7 +291,7 @@ def simulate(
 
 def _figures(lanes: int, before: _Account, after: _Account, lost: int) -> Figures:
     seconds = after.now - before.now
-    spent = {name: (after.spent[name] - before.spent[name]) / seconds for name in after.spent}
+    spent = {name: (after.spent[name] - before.spent.get(name, 0.0)) / seconds for name in after.spent}
     return Figures(
         lanes=lanes,
         seconds=seconds,
