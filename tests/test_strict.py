@@ -36,7 +36,10 @@ def outcome(folder: Path, test: str, **variables: str) -> int:
         "markers=gpu",
         str(folder),
     ]
-    done = subprocess.run(command, cwd=folder, env={**kept, **variables}, capture_output=True, check=False)
+    beside = {"PYTHONPATH": str(CONFTEST.parent)}  # the conftest's own helpers
+    done = subprocess.run(
+        command, cwd=folder, env={**kept, **beside, **variables}, capture_output=True, check=False
+    )
     return done.returncode
 
 
