@@ -156,17 +156,15 @@ def kill_some_lanes(run: subprocess.Popen[str], chance: random.Random, pause_s: 
     The pauses are what is simulated: processes die at any time, not when something has just happened.
     """
     kills = 0
-    while True:
-        try:
+    while run.poll() is None:
+        lanes = lanes_of(run.pid)
+        if lanes:
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(lanes), signal.SIGKILL)
+                kills += 1
+        with suppress(subprocess.TimeoutExpired):
             run.wait(chance.uniform(*pause_s))
-        except subprocess.TimeoutExpired:
-            lanes = lanes_of(run.pid)
-            if lanes:
-                with suppress(ProcessLookupError):
-                    os.kill(chance.choice(lanes), signal.SIGKILL)
-                    kills += 1
-        else:
-            return kills
+    return kills
 
 
 if __name__ == "__main__":

@@ -40,11 +40,13 @@ def show_run(request: ArchiveRequest, lanes: Lanes, as_json: bool) -> None:
     Raises typer.Exit with the run's exit code where it is not 0.
     """
     from facefx.archive.run import run_archive
+    from facefx.archive.scratch import default_root, sweep_scratch
 
     open_runner, words = _workers(request, lanes)
     # Ray's own words on workers that die go to stdout, which is for the summary alone.
     with redirect_stdout(sys.stderr), _watched() as (on_event, watch):
         summary = run_archive(request, open_runner, lanes=words, on_event=on_event, watch=watch)
+    sweep_scratch(lanes.scratch or default_root())  # of workers that were killed on this machine
     if as_json:
         sys.stdout.write(json.dumps(summary.to_json(), indent=2) + "\n")
     _sum_up(summary)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facefx.archive.scratch import default_root, sweep_scratch
 from facefx.archive.tasks import Recipe, Task, task_limit_s
 from facefx.archive.work import execute
 from facefx.cluster.connect import connected
@@ -61,12 +60,8 @@ class RayWorkers:
             self.words = f"{chosen.lanes} × {what} on {where}"
             self._say(f"{self.words}: {chosen.reason}")
             settings = LaneSettings(root=self._scratch)
-            try:
-                with RayRunner(execute, chosen, settings=settings, limit_s=task_limit_s) as self.runner:
-                    yield self.runner
-            finally:
-                # Of workers that were killed, where no other has begun on this machine since.
-                sweep_scratch(self._scratch or default_root())
+            with RayRunner(execute, chosen, settings=settings, limit_s=task_limit_s) as self.runner:
+                yield self.runner
 
     def _demand(self) -> Demand:
         stages: tuple[str, ...] = STAGE_NAMES

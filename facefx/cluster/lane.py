@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -160,6 +161,7 @@ class Lane:
     ) -> None:
         self._work, self._where = work, where
         self._opened = ExitStack()
+        atexit.register(self._opened.close)  # Ray ends a lane whose driver was killed in good order
         self._conductor = (
             Conductor([Peer(actor, names) for actor, names in peers], own, window_bytes, where)
             if peers
