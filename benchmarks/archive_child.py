@@ -25,6 +25,7 @@ from facefx.pipeline.stitch import spans_of
 from facefx.video.probe import probe
 
 _IDLE_S = 4.0
+_SETTLE_S = 5.0
 Turn = Callable[[list[SegmentJob]], None]
 
 
@@ -63,14 +64,16 @@ def measure(
     before = cost_of()
     time.sleep(_IDLE_S)  # idling is what is measured
     idle = (cost_of().cpu_s - before.cpu_s) / _IDLE_S
-    began, start = time.perf_counter(), cost_of()
-    memory, used = [], []
+    done = Measured(frames * turns, 0.0, 0.0, idle)
     for _ in range(turns):
+        began, start = time.perf_counter(), cost_of()
         turn(jobs)
-        memory.append(cost_of().private_mb)
-        used.append(store())
-    wall_s = time.perf_counter() - began
-    return Measured(frames * turns, wall_s, cost_of().cpu_s - start.cpu_s, idle, memory, used)
+        spent = cost_of()
+        done.wall_s += time.perf_counter() - began
+        done.cpu_s += spent.cpu_s - start.cpu_s
+        done.mb.append(spent.private_mb)
+        done.store_mb.append(store())
+    return done
 
 
 @contextmanager
@@ -171,10 +174,15 @@ def main(way: str, clip: Path, folder: Path, lanes: int, segment_s: float, turns
 
 
 def _store_mb() -> float:
+    """What stays in use: the cluster hears of what was let go a moment later, a leak would not go away."""
     import ray
 
-    total, free = ray.cluster_resources(), ray.available_resources()
-    return float(total["object_store_memory"] - free.get("object_store_memory", 0)) / 2**20
+    end, total = time.monotonic() + _SETTLE_S, ray.cluster_resources()["object_store_memory"]
+    while (
+        used := total - ray.available_resources().get("object_store_memory", 0)
+    ) and time.monotonic() < end:
+        time.sleep(0.1)
+    return float(used) / 2**20
 
 
 if __name__ == "__main__":

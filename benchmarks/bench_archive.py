@@ -166,7 +166,7 @@ def _result(
             False,
             not short,
         ),
-        Goal("object store at the end, MB", store[-1], 10, False),
+        Goal("object store at the end, MB", store[-1], 1, False),
     ]
     rows = [
         [way, *_cells(got), *([ratios[way].text()] if way in ratios else [""])] for way, got in told.items()
