@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from facefx.errors import FacefxError, ShapeError, StageError
+from facefx.errors import ShapeError
+from facefx.pipeline.loop import drain, guarded, push, read
 from facefx.pipeline.report import process_cost
 from facefx.pipeline.runner import Failure
 from facefx.pipeline.segment import Nets, SegmentJob, SegmentSource, SegmentStage, make_source, make_stage
@@ -20,8 +21,6 @@ from facefx.values import FrameBatch
 from facefx.video.pack import PackedBatch, can_pack_batch, pack, unpack
 
 __all__ = ["Chain", "Facts", "Reply", "Segment", "Told", "facts_of", "work_of"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,47 +118,30 @@ class Chain:
         made: list[SegmentSource | SegmentStage] = []
         for name in names:
             if name == "decode":
-                self.source = self._guard(name, partial(make_source, job))
+                self.source = guarded(name, partial(make_source, job))
                 made.append(self.source)
             else:
-                stage = self._guard(name, partial(make_stage, name, job, nets))
+                stage = guarded(name, partial(make_stage, name, job, nets))
                 self.stages.append(stage)
                 made.append(stage)
         for stage_or_source in made:
             self._setup_done.append(stage_or_source)
             with self.ledger.setup(stage_or_source.name):
-                self._guard(stage_or_source.name, stage_or_source.setup)
+                guarded(stage_or_source.name, stage_or_source.setup)
         self._items = iter(()) if self.source is None else self.source.items()
 
     def read(self) -> Work | None:
         """The source's next work; None where it ends."""
         assert self.source is not None
-        name = self.source.name
-        with self.ledger.work(name) as span:
-            work = self._guard(name, lambda: next(self._items, None))
-            if work is not None:
-                span.saw(len(work.batch), int(work.batch.pts[0]))
-        return work
+        return read(self.ledger, self.source.name, self._items)
 
-    def push(self, work: Work, behind: int = 0) -> Iterator[Work]:
-        """Take work through the stages from a position on."""
-        if behind == len(self.stages):
-            yield work
-            return
-        stage = self.stages[behind]
-        with self.ledger.work(stage.name) as span:
-            span.saw(len(work.batch), int(work.batch.pts[0]))
-            ready = self._guard(stage.name, lambda: stage.process(work))
-        for item in ready:
-            yield from self.push(item, behind + 1)
+    def push(self, work: Work) -> Iterator[Work]:
+        """Take work through the stages."""
+        return push(self.ledger, self.stages, work)
 
     def drain(self) -> Iterator[Work]:
         """Nothing more comes: what the stages kept back, in order."""
-        for i, stage in enumerate(self.stages):
-            with self.ledger.work(stage.name, "flush"):
-                rest = self._guard(stage.name, stage.flush)
-            for item in rest:
-                yield from self.push(item, i + 1)
+        return drain(self.ledger, self.stages)
 
     def tell(self) -> Told:
         """The stages' account; after the end."""
@@ -177,14 +159,6 @@ class Chain:
                 stage.close()
         finally:
             self.ledger.stop()
-
-    def _guard(self, name: str, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except FacefxError:
-            raise
-        except Exception as error:
-            raise StageError(f"stage {name} failed: {type(error).__name__}: {error}") from error
 
 
 class Segment:

@@ -7,19 +7,16 @@ order either way.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from facefx.errors import FacefxError, StageError
 from facefx.pipeline.channel import Cancelled, Channel
+from facefx.pipeline.loop import drain, guarded, push, read
 from facefx.pipeline.stage import Source, Stage, Work
-from facefx.telemetry.ledger import Ledger, Span
+from facefx.telemetry.ledger import Ledger
 
 __all__ = ["InlineRunner", "group_stages"]
-
-T = TypeVar("T")
 
 # Two batches (of ≤ 32 MB) between two threads: one being read, one being filled.
 _CREDITS = 2
@@ -62,7 +59,7 @@ class InlineRunner:
             for stage in every:
                 opened.callback(self._close, stage)
                 with self.ledger.setup(stage.name):
-                    self._guard(stage.name, stage.setup)
+                    guarded(stage.name, stage.setup)
             groups = group_stages(self.stages, self.threads)
             run = self._loop(groups[0]) if len(groups) == 1 else self._threaded(groups)
             with closing(run):
@@ -80,47 +77,10 @@ class InlineRunner:
             stage.close()
 
     def _loop(self, stages: Sequence[Stage]) -> Generator[Work, None, None]:
-        for work in self._read():
-            yield from self._push(stages, work)
-        yield from self._drain(stages)
-
-    def _read(self) -> Iterator[Work]:
         items = self.source.items()
-        name = self.source.name
-        while True:
-            with self.ledger.work(name) as span:
-                work = self._guard(name, lambda: next(items, None))
-                if work is not None:
-                    _note(span, work)
-            if work is None:
-                return
-            yield work
-
-    def _push(self, stages: Sequence[Stage], work: Work) -> Iterator[Work]:
-        if not stages:
-            yield work
-            return
-        stage = stages[0]
-        with self.ledger.work(stage.name) as span:
-            _note(span, work)
-            ready = self._guard(stage.name, lambda: stage.process(work))
-        for item in ready:
-            yield from self._push(stages[1:], item)
-
-    def _drain(self, stages: Sequence[Stage]) -> Iterator[Work]:
-        for i, stage in enumerate(stages):
-            with self.ledger.work(stage.name, "flush"):
-                rest = self._guard(stage.name, stage.flush)
-            for item in rest:
-                yield from self._push(stages[i + 1 :], item)
-
-    def _guard(self, name: str, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except FacefxError:
-            raise
-        except Exception as error:
-            raise StageError(f"stage {name} failed: {type(error).__name__}: {error}") from error
+        while (work := read(self.ledger, self.source.name, items)) is not None:
+            yield from push(self.ledger, stages, work)
+        yield from drain(self.ledger, stages)
 
     def _threaded(self, groups: list[list[Stage]]) -> Generator[Work, None, None]:
         channels: list[Channel[Work]] = [Channel(_CREDITS) for _ in groups[1:]]
@@ -152,8 +112,8 @@ class InlineRunner:
             self.ledger.count(f"batches waiting for {name}", inbox.waiting)
             if work is None:
                 break
-            yield from self._push(stages, work)
-        yield from self._drain(stages)
+            yield from push(self.ledger, stages, work)
+        yield from drain(self.ledger, stages)
 
     def _serve(self, i: int, stages: list[Stage], channels: list[Channel[Work]]) -> None:
         names = [self.source.name] * (i == 0) + [stage.name for stage in stages]
@@ -175,8 +135,3 @@ class InlineRunner:
             with self.ledger.wait_out(name):
                 outbox.put(work)
         outbox.end()
-
-
-def _note(span: Span, work: Work) -> None:
-    """Let a span say which batch it is about."""
-    span.saw(len(work.batch), int(work.batch.pts[0]) if len(work.batch) else None)
