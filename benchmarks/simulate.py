@@ -94,9 +94,10 @@ class _SlowStore:
         """Take it."""
         self._reply("write")
 
-    def stat(self, rel: str) -> None:
+    def exists(self, rel: str) -> bool:
         """Nothing is there."""
         self._reply("read")
+        return False
 
     def remove_tree(self, folder: str) -> int:
         """Look, and remove what there would be."""

@@ -58,6 +58,7 @@ __all__ = [
     "UsageError",
     "WeightsMismatchError",
     "WeightsMissingError",
+    "error_class",
 ]
 
 
@@ -78,6 +79,16 @@ class FacefxError(Exception):
     """Root of the tree: catch this to catch whatever facefx raises on purpose."""
 
     exit_code: ExitCode = ExitCode.INTERNAL
+
+
+def error_class(name: str, default: type[FacefxError] = FacefxError) -> type[FacefxError]:
+    """The class of this tree that has the name; the default for a name that has none.
+
+    >>> error_class("SinkError").__name__, error_class("KeyError").__name__
+    ('SinkError', 'FacefxError')
+    """
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, FacefxError) else default
 
 
 class UsageError(FacefxError, ValueError):

@@ -72,4 +72,4 @@ def rewrite_account(state: State) -> Written:
     """
     state.require_job()
     facts = state.last_run()
-    return write_account(state, facts, {record.key for record in state.records()})
+    return write_account(state, facts, state.record_keys())

@@ -24,15 +24,8 @@ def request_again(state: State, target: str, seed: str | None) -> ArchiveRequest
     """
     job = state.require_job()
     config = RunConfig.model_validate(job["config"]).model_copy(update={"seed": seed})
-    recipe = Recipe(
-        config=config,
-        target=target,
-        segment_s=job["recipe"]["segment_s"],
-        source_options=StorageOptions.from_json(job["source_options"]),
-        target_options=replace(StorageOptions.from_json(job["target_options"])),
-        kept=job["recipe"]["kept"],
-    )
-    return ArchiveRequest(tuple(job["sources"]), recipe, job["template"], job["container"], only="troubled")
+    storage = StorageOptions.from_json(job["target_options"])
+    return replace(_request(job, config, target, storage, job["recipe"]["kept"]), only="troubled")
 
 
 def request_render(
@@ -46,6 +39,13 @@ def request_render(
     """
     job = state.require_job()
     config = load_config(None, {**_given(job["config"]), **_given(changes)})
+    return _request(job, config, target, storage, kept)
+
+
+def _request(
+    job: dict[str, Any], config: RunConfig, target: str, storage: StorageOptions, kept: str | None
+) -> ArchiveRequest:
+    """The sources, cuts and names of an archive that exists, with other settings or another target."""
     recipe = Recipe(
         config=config,
         target=target,

@@ -12,10 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from facefx import errors
 from facefx.archive.tasks import AloneTask, Recipe, task_name
 from facefx.archive.work import LocalTools, Tools, execute, private_folder
-from facefx.errors import FidelityError, InputError, ModelError, PoisonError, StageError
+from facefx.errors import FidelityError, InputError, ModelError, PoisonError, StageError, error_class
 from facefx.pipeline.runner import Done, Failed, Failure, LocalRunner
 
 __all__ = ["AloneFailedError", "main", "run_alone"]
@@ -56,7 +55,7 @@ def run_alone(alone: AloneTask, tools: Tools) -> Any:
 
 def _is_its_own(failure: Failure) -> bool:
     """True for an error that a lane could have met as well and lived."""
-    error = getattr(errors, failure.kind, Exception)
+    error = error_class(failure.kind)
     return issubclass(error, InputError | FidelityError) and not issubclass(error, ModelError)
 
 

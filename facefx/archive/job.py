@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from facefx import errors
 from facefx.archive.tasks import (
     AloneTask,
     ChooseTask,
@@ -28,7 +27,7 @@ from facefx.archive.tasks import (
     VideoRef,
     task_name,
 )
-from facefx.errors import ExitCode, FacefxError, ModelError, PieceError, PoisonError, StageError
+from facefx.errors import ExitCode, FacefxError, ModelError, PieceError, PoisonError, StageError, error_class
 from facefx.pipeline.plan import effect_specs, needs_landmarks
 from facefx.pipeline.runner import Done, Failed, Failure, Lost, Outcome, Runner
 from facefx.pipeline.segment import SegmentResult, Span
@@ -318,7 +317,7 @@ def _machine(lane: str) -> str:
 
 def _every_video_would(failure: Failure) -> bool:
     """True for an error that is no video's own: a net that cannot be had."""
-    return issubclass(getattr(errors, failure.kind, FacefxError), ModelError)
+    return issubclass(error_class(failure.kind), ModelError)
 
 
 def _deadly(name: str, outcome: Lost[Task]) -> Failure:

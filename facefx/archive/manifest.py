@@ -20,8 +20,9 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from facefx.archive.records import RECORD_VERSION, CommitRecord, FacesSummary
+from facefx.archive.records import RECORD_VERSION, CommitRecord
 from facefx.errors import FacesError, RecordsError, SinkError
+from facefx.pipeline.faces_count import FacesCount
 
 __all__ = ["MANIFEST_VERSION", "faces_dataset", "manifest_schema", "read_manifest", "write_manifest"]
 
@@ -31,7 +32,7 @@ MANIFEST_VERSION = 1
 _VERSION_KEY, _RECORD_KEY = b"facefx.manifest", b"facefx.record"
 # A record with its plan, accounts and log is 30 kB at most, so a group stays below 10 MB.
 _GROUP_ROWS = 256
-_SUMMARY = tuple(FacesSummary.__slots__)
+_SUMMARY = tuple(FacesCount.__slots__)
 _FILES = ("url", "relative", "size_bytes", "sha256")
 _COST = ("finished_at", "wall_s", "cpu_s", "seconds", "hosts", "redone", "reused", "log")
 _SAME = (

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from facefx.archive.records import (
     CommitRecord,
-    FacesSummary,
     FileFacts,
     NetUse,
-    ReviewItem,
     VideoCost,
     now,
     versions_here,
 )
 from facefx.archive.tasks import FinishTask
 from facefx.models.catalog import get_card
+from facefx.pipeline.faces_count import FacesCount, summed
 from facefx.pipeline.plan import Plan
 from facefx.pipeline.segment import SegmentResult
 from facefx.pipeline.stitch import StitchReport
@@ -32,7 +31,6 @@ def record_of(
 ) -> CommitRecord:
     """Take everything down. output: the finished file, still on this machine; wall_s: of the stitching."""
     video, results = task.video, task.results
-    faces = FacesSummary() if report.faces is None else FacesSummary(**report.faces.to_json())
     return CommitRecord(
         key=video.key,
         status="done",
@@ -44,11 +42,8 @@ def record_of(
         duration_s=round(task.info.video.duration_s, 3),
         frames=report.frames,
         segments=len(task.spans),
-        faces=faces,
-        review=tuple(
-            ReviewItem(one.kind, round(one.from_s, 3), round(one.to_s, 3), one.track, round(one.value, 4))
-            for one in report.review
-        ),
+        faces=report.faces or FacesCount(),
+        review=report.review,
         review_more=report.review_more,
         plan_sha256=task.plan.digest,
         plan=task.plan.to_json(),
@@ -71,7 +66,7 @@ def _details(task: FinishTask, report: StitchReport) -> dict[str, Any]:
     """The accounts of stitching and effects, by names that people know, not of files on a worker's disk."""
     details = report.to_json()
     names = {"source": task.video.relative, "output": task.video.output}
-    effects = _summed(result.effects for result in task.results)
+    effects = summed([result.effects for result in task.results])
     return {**details, "fidelity": {**details["fidelity"], **names}, "effects": effects}
 
 
@@ -93,7 +88,7 @@ def _notes(task: FinishTask, report: StitchReport) -> tuple[str, ...]:
         notes.append(
             f"{report.split} faces could not be followed across a cut and have a number on each side"
         )
-    effects = _summed(result.effects for result in task.results)
+    effects = summed([result.effects for result in task.results])
     for kind, said in (("blackouts", "blacked out"), ("skipped", "left without the effect")):
         for reason, count in effects.get(kind, {}).items():
             notes.append(f"{count} times {said}: {reason}")
@@ -107,21 +102,3 @@ def _seconds(results: Sequence[SegmentResult], stitching_s: float) -> dict[str, 
         for row in result.stages:
             seconds[row["stage"]] += row["busy_s"] + row["setup_s"]
     return {**{stage: round(spent, 3) for stage, spent in seconds.items()}, "stitch": round(stitching_s, 3)}
-
-
-def _summed(parts: Iterable[Any]) -> Any:
-    """Accounts of the same shape as one: numbers added, what is no number taken from the first that has it.
-
-    >>> _summed([{"a": 1, "b": {"x": 2}}, {"a": 3, "b": {"y": 1}}])
-    {'a': 4, 'b': {'x': 2, 'y': 1}}
-    """
-    total: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            if isinstance(value, dict):
-                total[key] = _summed([total.get(key, {}), value])
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                total[key] = total.get(key, 0) + value
-            else:
-                total.setdefault(key, value)
-    return total

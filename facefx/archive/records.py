@@ -16,18 +16,15 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from facefx import errors
-from facefx.errors import FacefxError, FidelityError, RecordsError, SourceError, UnsupportedError
+from facefx.errors import FidelityError, RecordsError, SourceError, UnsupportedError, error_class
 from facefx.models.catalog import NetUse
+from facefx.pipeline.faces_count import FacesCount, Passage
 
 __all__ = [
     "RECORD_VERSION",
     "CommitRecord",
-    "FacesSummary",
     "FileFacts",
     "NetUse",
-    "Review",
-    "ReviewItem",
     "RunFacts",
     "Status",
     "VideoCost",
@@ -42,7 +39,6 @@ __all__ = [
 RECORD_VERSION = 1
 
 Status = Literal["done", "quarantined", "failed"]
-Review = Literal["low_confidence", "long_fill"]
 
 MOST_REVIEWED = 200
 """Passages of one video that a record lists; the rest is a number."""
@@ -62,37 +58,6 @@ class FileFacts:
     relative: str
     size_bytes: int
     sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FacesSummary:
-    """What was found in one video. filled_gaps: times that a face was out of sight and covered all the same.
-
-    Frames are counted once, however many faces they show: held before or after all sight, filled across a
-    gap, unsure where a box has low confidence.
-    """
-
-    tracks: int = 0
-    face_frames: int = 0
-    filled_gaps: int = 0
-    longest_gap_s: float = 0.0
-    held_frames: int = 0
-    filled_frames: int = 0
-    unsure_frames: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewItem:
-    """A passage that a person should look at, in seconds of the player's clock.
-
-    value: the lowest confidence of a "low_confidence", the seconds out of sight of a "long_fill".
-    """
-
-    kind: Review
-    from_s: float
-    to_s: float
-    track: int
-    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +96,8 @@ class CommitRecord:
     duration_s: float = 0.0
     frames: int = 0
     segments: int = 0
-    faces: FacesSummary = FacesSummary()
-    review: tuple[ReviewItem, ...] = ()
+    faces: FacesCount = field(default_factory=FacesCount)
+    review: tuple[Passage, ...] = ()
     review_more: int = 0
     plan_sha256: str = ""
     plan: dict[str, Any] = field(default_factory=dict)
@@ -287,7 +252,7 @@ def status_of(kind: str) -> Status:
     >>> status_of("DamagedError"), status_of("SinkError"), status_of("KeyError")
     ('quarantined', 'failed', 'failed')
     """
-    error = getattr(errors, kind, FacefxError)
+    error = error_class(kind)
     return "quarantined" if issubclass(error, SourceError | UnsupportedError | FidelityError) else "failed"
 
 
@@ -304,13 +269,13 @@ def tail(log: str, most: int = _LOG_CHARACTERS) -> str:
     return f"({len(log) - len(kept)} characters before)\n{kept}"
 
 
-def worst(items: Iterable[ReviewItem], most: int = MOST_REVIEWED) -> tuple[tuple[ReviewItem, ...], int]:
+def worst(items: Iterable[Passage], most: int = MOST_REVIEWED) -> tuple[tuple[Passage, ...], int]:
     """The passages that most need a person, in order of need, and how many more there are."""
-    ordered: Sequence[ReviewItem] = sorted(items, key=need)
+    ordered: Sequence[Passage] = sorted(items, key=need)
     return tuple(ordered[:most]), max(len(ordered) - most, 0)
 
 
-def need(item: ReviewItem) -> tuple[float, float, int]:
+def need(item: Passage) -> tuple[float, float, int]:
     """Sorts passages by how much they need a person: least sure first, longest out of sight first.
 
     A confidence and a time out of sight are set against each other so that a second unseen weighs as

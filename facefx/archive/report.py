@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from facefx.archive.records import CommitRecord, NetUse, ReviewItem, RunFacts, need, tail
+from facefx.archive.records import CommitRecord, NetUse, RunFacts, need, tail
 from facefx.archive.report_parts import (
     amount,
     bulk,
@@ -28,6 +28,7 @@ from facefx.archive.report_parts import (
 )
 from facefx.archive.report_video import Beside, look, moment, video_line
 from facefx.errors import ExitCode
+from facefx.pipeline.faces_count import Passage
 from facefx.storage import publishing
 
 __all__ = ["Beside", "write_report"]
@@ -76,7 +77,7 @@ class _Tally:
     nets: Counter[NetUse] = field(default_factory=Counter)
     plans: Counter[str] = field(default_factory=Counter)
     versions: Counter[tuple[tuple[str, str], ...]] = field(default_factory=Counter)
-    worst: list[tuple[ReviewItem, CommitRecord]] = field(default_factory=list)
+    worst: list[tuple[Passage, CommitRecord]] = field(default_factory=list)
 
     def over(self, records: Iterable[CommitRecord]) -> Iterator[CommitRecord]:
         """Hand records on, counting them; without what the page does not show, since many are kept."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facefx.archive.contact import clock
-from facefx.archive.records import CommitRecord, ReviewItem
+from facefx.archive.records import CommitRecord
 from facefx.archive.report_parts import amount, bulk, facts, lasting, link, plural, said, when
+from facefx.pipeline.faces_count import Passage
 
 __all__ = ["Beside", "look", "moment", "video_line"]
 
@@ -23,7 +24,7 @@ class Beside:
     manifest: str = "manifest.parquet"
 
 
-def moment(item: ReviewItem, record: CommitRecord, beside: Beside) -> str:
+def moment(item: Passage, record: CommitRecord, beside: Beside) -> str:
     """A passage's times, as a link to the output shortly before."""
     words = f"{clock(item.from_s)} – {clock(item.to_s)}"
     if record.output is None:
@@ -31,7 +32,7 @@ def moment(item: ReviewItem, record: CommitRecord, beside: Beside) -> str:
     return link(beside.outputs, record.output.relative, words, f"#t={max(item.from_s - 1, 0):.1f}")
 
 
-def look(item: ReviewItem) -> str:
+def look(item: Passage) -> str:
     """Why a passage should be looked at."""
     value = f"{item.value:.1f} s" if item.kind == "long_fill" else f"confidence {item.value:.2f}"
     return f"{_LOOKS[item.kind]}, {value}"

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from facefx.archive.naming import STATE_FOLDER as STATE
 from facefx.archive.records import CommitRecord, RunFacts
 from facefx.archive.tasks import Recipe
 from facefx.errors import RecordsError, SourceError
@@ -27,9 +28,6 @@ from facefx.pipeline.segment import SegmentResult
 from facefx.storage import Store
 
 __all__ = ["STATE", "State"]
-
-STATE = ".facefx"
-"""The folder below the target; sources never come from it, and outputs never go there."""
 
 _JOB_VERSION = 1
 _READERS = 16  # small objects fetched at once: on S3 each takes tens of milliseconds
@@ -121,7 +119,7 @@ class State:
 
     def asked_to_stop(self) -> bool:
         """True if somebody left that word."""
-        return self.store.stat(f"{STATE}/cancel") is not None
+        return self.store.exists(f"{STATE}/cancel")
 
     def forget_stop(self) -> None:
         """Begin anew."""
@@ -191,21 +189,21 @@ class State:
         """Commit: from now on the video counts as settled."""
         self.store.write(f"{STATE}/commits/{record.key}.json", record.to_bytes())
 
-    def record(self, key: str) -> CommitRecord | None:
-        """One video's record, if it is settled."""
-        rel = f"{STATE}/commits/{key}.json"
-        if self.store.stat(rel) is None:
-            return None
-        return CommitRecord.from_bytes(self.store.read(rel), self.store.url_of(rel))
-
     def records(self) -> Iterator[CommitRecord]:
         """All records, in the order of their keys.
 
         Raises RecordsError for one that is damaged or of another version.
         """
-        names = [entry.rel for entry in self.store.list(f"{STATE}/commits/") if entry.rel.endswith(".json")]
-        for rel, data in self._read_all(sorted(names)):
+        for rel, data in self._read_all(self._record_names()):
             yield CommitRecord.from_bytes(data, self.store.url_of(rel))
+
+    def record_keys(self) -> set[str]:
+        """The videos that have a record; none is read."""
+        return {Path(rel).stem for rel in self._record_names()}
+
+    def _record_names(self) -> list[str]:
+        entries = self.store.list(f"{STATE}/commits/")
+        return sorted(entry.rel for entry in entries if entry.rel.endswith(".json"))
 
     def faces_name(self, key: str) -> str:
         """Where the faces of a published video lie."""
@@ -219,7 +217,7 @@ class State:
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         rel = f"{STATE}/{name}"
-        if self.store.stat(rel) is None:
+        if not self.store.exists(rel):
             return None
         try:
             plain = json.loads(self.store.read(rel))

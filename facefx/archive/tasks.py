@@ -10,7 +10,7 @@ from typing import Any
 import facefx
 from facefx.config import RunConfig
 from facefx.faces.analysis import Analysis
-from facefx.pipeline.plan import Plan, effect_specs, plain_plan
+from facefx.pipeline.plan import Plan, effect_specs, hidden_seed, plain_plan, without_reasons
 from facefx.pipeline.segment import SegmentResult, Span
 from facefx.storage import StorageOptions
 from facefx.video.info import MediaInfo
@@ -60,9 +60,8 @@ class Recipe:
         """What is fixed, as plain values: the same for every run that may share a target."""
         config = self.config.model_dump(mode="json", exclude={"threads"})
         config["effects"] = [{spec.name: dict(spec.params)} for spec in effect_specs(self.config)]
-        if config["seed"] is not None:
-            config["seed"] = "sha256:" + hashlib.sha256(config["seed"].encode()).hexdigest()
-        analysis = None if self.analysis is None else _plain_analysis(self.analysis)
+        config["seed"] = hidden_seed(self.config.seed)
+        analysis = None if self.analysis is None else without_reasons(plain_plan(self.analysis))
         return {
             "facefx": facefx.__version__,
             "segment_format": _SEGMENT_FORMAT,
@@ -80,25 +79,6 @@ class Recipe:
     def with_analysis(self, analysis: Analysis) -> Recipe:
         """The same, with the way of looking settled."""
         return replace(self, analysis=analysis)
-
-
-def _plain_analysis(analysis: Analysis) -> dict[str, Any]:
-    """An analysis without the words on why it was chosen, which may differ from run to run."""
-    plain = plain_plan_of(analysis)
-    for choice in (plain["detector"], plain["landmarker"]):
-        if choice is not None:
-            choice.pop("reason", None)
-    return plain
-
-
-def plain_plan_of(analysis: Analysis) -> dict[str, Any]:
-    """An analysis as plain values."""
-    from dataclasses import asdict
-
-    if isinstance(analysis, Plan):
-        return plain_plan(analysis)
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(analysis), default=str))
-    return plain
 
 
 @dataclass(frozen=True, slots=True)

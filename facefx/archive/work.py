@@ -28,19 +28,21 @@ from facefx.archive.tasks import (
     VideoRef,
     segment_name,
 )
-from facefx.errors import FacefxError, FacesError, PieceError, SinkError, SourceError, StagingError
+from facefx.errors import FacesError, PieceError, SinkError, SourceError, StagingError
 from facefx.faces.analysis import Analysis
 from facefx.pipeline.kept import opened_table, video_facts
 from facefx.pipeline.plan import make_analysis, make_plan
 from facefx.pipeline.segment import Nets, SegmentJob, SegmentResult, run_segment
 from facefx.pipeline.stitch import spans_of, stitch
-from facefx.storage import StagingCache, Store, is_local, sha256_file
+from facefx.storage import StagingCache, Store, is_local, sha256_file, speaking_of
 from facefx.video.info import MediaInfo
 from facefx.video.probe import probe
 
-__all__ = ["LocalTools", "Tools", "execute", "private_folder"]
+__all__ = ["CACHE_BYTES", "LocalTools", "Tools", "execute", "private_folder"]
 
-_CACHE_BYTES = 64 << 30
+_SHA256 = "sha256:"  # how the identity of a local video begins
+
+CACHE_BYTES = 64 << 30
 """Room for staged sources on a worker's disk, if nobody says otherwise."""
 
 
@@ -76,7 +78,7 @@ class LocalTools:
         *,
         where: str,
         cache: Path | None = None,
-        cache_bytes: int = _CACHE_BYTES,
+        cache_bytes: int = CACHE_BYTES,
     ) -> Iterator[Self]:
         """Lend tools for the length of a block.
 
@@ -86,12 +88,8 @@ class LocalTools:
         Raises SinkError where root cannot be written.
         """
         root = default_root() if root is None else root
-        nets = Nets()
-        with scratch_folder(root) as scratch:
-            try:
-                yield cls(nets, StagingCache(cache or root / "sources", cache_bytes), scratch, where)
-            finally:
-                nets.close()
+        with scratch_folder(root) as scratch, Nets() as nets:
+            yield cls(nets, StagingCache(cache or root / "sources", cache_bytes), scratch, where)
 
     def run_segment(self, job: SegmentJob) -> SegmentResult:
         """Process a segment here."""
@@ -141,8 +139,15 @@ def _prepare(task: PrepareTask, tools: Tools) -> Prepared:
 def _identity(video: VideoRef, tools: Tools, recipe: Recipe) -> str:
     """What a video is: its content where it lies on a disk, what a store says of it elsewhere."""
     if is_local(video.url):
-        return f"sha256:{tools.cache.sha256_of(video.url, video.version, recipe.source_options)}"
+        return f"{_SHA256}{tools.cache.sha256_of(video.url, video.version, recipe.source_options)}"
     return f"{video.url} {video.version} {video.size_bytes}"
+
+
+def _sha256_of(task: FinishTask, tools: Tools) -> str:
+    """The source's hash: taken when it was prepared, or while it was fetched."""
+    if task.identity.startswith(_SHA256):
+        return task.identity.removeprefix(_SHA256)
+    return tools.cache.sha256_of(task.video.url, task.video.version, task.recipe.source_options)
 
 
 def _kept_analysis(
@@ -204,8 +209,8 @@ def _finish(task: FinishTask, tools: Tools) -> Finished:
         target = folder / f"output{Path(video.output).suffix}"
         faces = folder / "faces.parquet" if recipe.kept is None else None
         table = None if recipe.kept is None else _kept_table(recipe, video, folder)
-        with _speaking_of(target, state.store.url_of(video.output)):
-            sha256 = tools.cache.sha256_of(video.url, video.version, recipe.source_options)
+        with speaking_of(target, state.store.url_of(video.output)):
+            sha256 = _sha256_of(task, tools)
             report = stitch(
                 local,
                 replace(task.info, path=str(local)),
@@ -265,31 +270,19 @@ def _publish(state: State, task: FinishTask, target: Path, faces: Path | None, f
 def _source(recipe: Recipe, video: VideoRef, tools: Tools) -> Iterator[Path]:
     """The video as a local file, the very version that the archive was planned with."""
     with ExitStack() as held:
-        try:
+        with _of_the_store():
             local = held.enter_context(tools.cache.hold(video.url, video.version, recipe.source_options))
-        except SourceError as error:  # of the store, not of the video: worth another try another day
-            raise StagingError(str(error)) from error
-        with _speaking_of(local, video.url):
+        with speaking_of(local, video.url):
             yield local
 
 
 @contextmanager
 def _of_the_store() -> Iterator[None]:
-    """What cannot be read of the archive's own files is no fault of the video: worth another try."""
+    """What a store does not give, of sources or of its own files, is no fault of the video: try again."""
     try:
         yield
     except SourceError as error:
         raise StagingError(str(error)) from error
-
-
-@contextmanager
-def _speaking_of(path: Path, name: str) -> Iterator[None]:
-    """Let errors name what the user knows: nobody knows the place on a worker's disk."""
-    try:
-        yield
-    except FacefxError as error:
-        error.args = (str(error).replace(str(path), name), *error.args[1:])
-        raise
 
 
 @contextmanager

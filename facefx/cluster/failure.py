@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import facefx.errors
-from facefx.errors import DamagedError, FacefxError, StageError
+from facefx.errors import DamagedError, FacefxError, StageError, error_class
 from facefx.pipeline.runner import Failure
 
 __all__ = ["PeerLostError", "RemoteTraceback", "error_of"]
@@ -26,9 +25,7 @@ def error_of(failure: Failure) -> FacefxError:
     >>> error_of(Failure("SourceError", "a.mp4: empty", 3))
     SourceError('a.mp4: empty')
     """
-    kind = getattr(facefx.errors, failure.kind, StageError)
-    known = isinstance(kind, type) and issubclass(kind, FacefxError)
-    made: type[FacefxError] = kind if known else StageError
+    made = error_class(failure.kind, StageError)
     error = made.__new__(made)
     error.args = (failure.message,)
     if isinstance(error, DamagedError):

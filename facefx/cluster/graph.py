@@ -31,7 +31,7 @@ from facefx.pipeline.segment import (
     stage_names,
 )
 from facefx.pipeline.segment_stages import SegmentEncode
-from facefx.values.frames import MAX_BATCH, MAX_BATCH_BYTES
+from facefx.values.frames import frames_in_batch
 from facefx.video.pack import can_pack
 
 __all__ = ["Conductor", "Peer", "allot"]
@@ -145,8 +145,7 @@ class _Run:
         self._over = self._came = False
         self._before: Facts | None = None
         format_ = job.info.video.format
-        frames = max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, format_.frame_bytes)))
-        self._batch_bytes = frames * format_.frame_bytes
+        self._batch_bytes = frames_in_batch(format_.frame_bytes) * format_.frame_bytes
 
     def result(self) -> SegmentResult:
         began, cpu_s = time.perf_counter(), process_cost()[0]

@@ -11,22 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facefx.archive.scratch import default_root, scratch_folder
+from facefx.archive.work import CACHE_BYTES, LocalTools
 from facefx.cluster.failure import PeerLostError
 from facefx.cluster.graph import Conductor, Peer
 from facefx.cluster.group import Reply, Segment, Told
 from facefx.effects.kernels import use_one_thread
 from facefx.errors import ModelError
 from facefx.pipeline.runner import Failure
-from facefx.pipeline.segment import Nets, SegmentJob, SegmentResult, run_segment
-from facefx.storage import StagingCache
+from facefx.pipeline.segment import Nets, SegmentJob, SegmentResult
 from facefx.video.pack import PackedBatch
 
 __all__ = ["Answer", "GroupActor", "Lane", "LaneSettings", "LaneTools", "Ready"]
 
 T = TypeVar("T")
-
-_CACHE_BYTES = 64 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class LaneSettings:
 
     root: Path | None = None
     cache: Path | None = None
-    cache_bytes: int = _CACHE_BYTES
+    cache_bytes: int = CACHE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +59,15 @@ class Answer:
 
 
 @dataclass(slots=True)
-class LaneTools:
-    """What a lane lends to a task; scratch is its own folder, which it leaves as it finds it."""
+class LaneTools(LocalTools):
+    """What a lane lends to a task."""
 
-    nets: Nets
-    cache: StagingCache
-    scratch: Path
-    where: str
     conductor: Conductor | None = None
 
     def run_segment(self, job: SegmentJob) -> SegmentResult:
         """Process a segment: here, or conducted over the graph's other processes."""
         if self.conductor is None:
-            return run_segment(job, self.nets)
+            return LocalTools.run_segment(self, job)
         return self.conductor.run(job, self.nets)
 
 
@@ -194,11 +187,12 @@ class Lane:
     def _prepare(self, device: str) -> Ready:
         ready = prove(device)
         self._where = f"{ready.host}/{self._where}"
-        root = self._settings.root or default_root()
-        scratch = self._opened.enter_context(scratch_folder(root))
-        cache = StagingCache(self._settings.cache or root / "sources", self._settings.cache_bytes)
-        nets = self._opened.enter_context(Nets())
-        self._tools = LaneTools(nets, cache, scratch, self._where, self._conductor)
+        settings = self._settings
+        opened = LaneTools.opened(
+            settings.root, where=self._where, cache=settings.cache, cache_bytes=settings.cache_bytes
+        )
+        self._tools = self._opened.enter_context(opened)
+        self._tools.conductor = self._conductor
         return ready
 
 

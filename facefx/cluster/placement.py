@@ -13,7 +13,7 @@ from typing import Literal
 
 from facefx.errors import ConfigError, ResourcesError
 from facefx.pipeline.segment import STAGE_NAMES
-from facefx.values.frames import MAX_BATCH, MAX_BATCH_BYTES
+from facefx.values.frames import frames_in_batch
 
 __all__ = ["Demand", "Group", "Node", "Placement", "parse_grouping", "place"]
 
@@ -62,7 +62,7 @@ class Demand:
     @property
     def batch_bytes(self) -> int:
         """Bytes of one batch."""
-        return self.frame_bytes * max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, self.frame_bytes)))
+        return self.frame_bytes * frames_in_batch(self.frame_bytes)
 
     @property
     def store_bytes(self) -> int:

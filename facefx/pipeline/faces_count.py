@@ -188,12 +188,18 @@ class FacesCounter:
 
 
 def summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add counts of the same shape up, key by key, however deep."""
+    """Accounts of the same shape as one, key by key: numbers added, of what is no number the first one kept.
+
+    >>> summed([{"a": 1, "b": {"x": 2}, "why": "dark"}, {"a": 3, "b": {"y": 1}, "why": "small"}])
+    {'a': 4, 'b': {'x': 2, 'y': 1}, 'why': 'dark'}
+    """
     total: dict[str, Any] = {}
     for part in parts:
         for key, value in part.items():
             if isinstance(value, Mapping):
                 total[key] = summed([total.get(key, {}), value])
-            else:
+            elif isinstance(value, int | float) and not isinstance(value, bool):
                 total[key] = total.get(key, 0) + value
+            else:
+                total.setdefault(key, value)
     return total

@@ -49,10 +49,7 @@ class Plan(Analysis):
     @cached_property
     def digest(self) -> str:
         """Hex sha256 of all that the result depends on; why a choice was made is not part of it."""
-        plain = self.to_json()
-        for choice in (plain["detector"], plain["encode"], plain["landmarker"]):
-            if choice is not None:
-                del choice["reason"]
+        plain = without_reasons(self.to_json())
         # What a plan does without leaves no trace: seeds derive from this, and old ones must stay.
         for absent in ("landmarker", "analysed"):
             if not plain[absent]:
@@ -108,11 +105,24 @@ def encode_settings(config: RunConfig) -> EncodeSettings:
 
 
 def plain_plan(plan: Analysis) -> dict[str, Any]:
-    """A plan, of a video or a photo, as plain values; a secret seed is replaced by its hash."""
+    """A plan, of a video or a photo, or an analysis, as plain values; a seed is replaced by its hash."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(plan), default=str))
-    if plain["seed"] is not None:
-        plain["seed"] = "sha256:" + hashlib.sha256(plain["seed"].encode()).hexdigest()
+    if "seed" in plain:
+        plain["seed"] = hidden_seed(plain["seed"])
     return plain
+
+
+def without_reasons(plain: dict[str, Any]) -> dict[str, Any]:
+    """Plain values of a plan or an analysis, less the words on why a choice was made: they change nothing."""
+    for name in ("detector", "encode", "landmarker"):
+        if plain.get(name) is not None:
+            del plain[name]["reason"]
+    return plain
+
+
+def hidden_seed(seed: str | None) -> str | None:
+    """A seed as it may be shown: its hash."""
+    return None if seed is None else "sha256:" + hashlib.sha256(seed.encode()).hexdigest()
 
 
 def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:

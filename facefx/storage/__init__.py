@@ -8,7 +8,7 @@ private folder first. Nothing is ever streamed into its final name: on S3 an exc
 from facefx.storage.cache import StagingCache
 from facefx.storage.lease import Lease
 from facefx.storage.options import StorageOptions
-from facefx.storage.publish import Publication, publishing, sha256_of, staged
+from facefx.storage.publish import Publication, publishing, sha256_of, speaking_of, staged
 from facefx.storage.ranged import RangedFile, opened_in_places
 from facefx.storage.sources import PHOTO_SUFFIXES, VIDEO_SUFFIXES, SourceEntry, find_sources
 from facefx.storage.store import Entry, Store, SweepReport
@@ -49,5 +49,6 @@ __all__ = [
     "sha256_file",
     "sha256_of",
     "shown",
+    "speaking_of",
     "staged",
 ]

@@ -130,9 +130,17 @@ def publishing(url: str, options: StorageOptions | None = None, *, owner: str = 
     """
     publication = Publication(url, options, owner=owner)
     try:
-        yield publication
-    except FacefxError as error:
-        error.args = (str(error).replace(str(publication.path), publication.url), *error.args[1:])
-        raise
+        with speaking_of(publication.path, publication.url):
+            yield publication
     finally:
         publication.discard()
+
+
+@contextmanager
+def speaking_of(path: Path, name: str) -> Iterator[None]:
+    """Let errors of the block name what the user knows: nobody knows the temporary place, path."""
+    try:
+        yield
+    except FacefxError as error:
+        error.args = (str(error).replace(str(path), name), *error.args[1:])
+        raise

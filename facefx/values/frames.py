@@ -22,10 +22,21 @@ __all__ = [
     "PixelFormat",
     "Planes",
     "StreamFormat",
+    "frames_in_batch",
 ]
 
 MAX_BATCH = 16
 MAX_BATCH_BYTES = 32 << 20
+
+
+def frames_in_batch(frame_bytes: int) -> int:
+    """How many frames of a size one batch holds: as many as both limits allow, and at least one.
+
+    >>> frames_in_batch(1280 * 720 * 3 // 2), frames_in_batch(7680 * 4320 * 3)
+    (16, 1)
+    """
+    return max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, frame_bytes)))
+
 
 Array = NDArray[Any]
 Planes = tuple[Array, ...]

@@ -65,6 +65,11 @@ class VideoEncoder:
             self.stream.set_display_matrix(video.display_matrix)
         context.open()  # now, so that what an encoder refuses is known before the first frame
 
+    @property
+    def extradata(self) -> bytes:
+        """The stream's header, b"" where its packets carry it."""
+        return self.stream.codec_context.extradata or b""
+
     def encode(self, frame: VideoFrame, pts: int) -> list[Packet[VideoStream]]:
         """Encode one frame; its type is the encoder's own choice, not the source's."""
         frame.pict_type = 0

@@ -26,11 +26,6 @@ class Feed:
         self._encoder = encoder
         self.frames = self.patched = 0
 
-    @property
-    def extradata(self) -> bytes:
-        """The encoder's header, b"" where its packets carry it."""
-        return self._encoder.stream.codec_context.extradata or b""
-
     def write(self, batch: FrameBatch, patches: Sequence[Patch] = ()) -> Iterator[list[Packet[VideoStream]]]:
         """Encode a batch's frames with its patches pasted in, in the order given; one list a frame.
 

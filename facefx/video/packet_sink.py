@@ -21,7 +21,7 @@ class PacketSink(VideoOutput):
     @property
     def extradata(self) -> bytes:
         """The header of the output's own encoder, which is never given a frame."""
-        return self._encoder.stream.codec_context.extradata or b""
+        return self._encoder.extradata
 
     def write(self, packets: Iterable[CodedPacket], delay: int, patched: int) -> None:
         """Write all packets of the video, in decoding order; once.

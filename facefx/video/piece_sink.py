@@ -51,8 +51,8 @@ class PieceSink:
                     BytesIO(), "w", format=encode.muxer, container_options=dict(encode.muxer_options)
                 )
                 opened.callback(output.close)
-                self._feed = Feed(VideoEncoder(output, encode, source.video, template))
-                self._extradata = self._feed.extradata
+                encoder = VideoEncoder(output, encode, source.video, template)
+                self._feed, self._extradata = Feed(encoder), encoder.extradata
             self._writer = PieceWriter(path)
             opened.callback(self._writer.close)
             self._opened = opened.pop_all()

@@ -14,7 +14,7 @@ import numpy as np
 
 from facefx.errors import ConfigError, DamagedError, SourceError, UnsupportedError
 from facefx.values import FrameBatch, StreamFormat
-from facefx.values.frames import MAX_BATCH, MAX_BATCH_BYTES
+from facefx.values.frames import MAX_BATCH, frames_in_batch
 from facefx.video.damage import Damage, DamageLog
 from facefx.video.decode import Decoder
 from facefx.video.guard import Limits
@@ -134,7 +134,7 @@ class VideoSource:
         self.close()
 
     def _batches(self) -> Iterator[FrameBatch]:
-        size = max(1, min(self._batch_frames, MAX_BATCH_BYTES // max(1, self.format.frame_bytes)))
+        size = min(self._batch_frames, frames_in_batch(self.format.frame_bytes))
         count = 0
         held: list[tuple[VideoFrame, int]] = []
         self._decoder = Decoder(self._path, self.info, self._limits, self._threads, self._log)

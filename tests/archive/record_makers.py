@@ -7,13 +7,12 @@ from typing import Any
 
 from facefx.archive.records import (
     CommitRecord,
-    FacesSummary,
     FileFacts,
     NetUse,
-    ReviewItem,
     RunFacts,
     VideoCost,
 )
+from facefx.pipeline.faces_count import FacesCount, Passage
 
 NET = NetUse("yunet-n", "8f" * 32, "Apache-2.0")
 COST = VideoCost("2026-11-25T12:00:00Z", 3.5, 12.25, {"decode": 1.5, "encode": 9.0}, ("node-1",), 1, 2)
@@ -31,8 +30,8 @@ def done(number: int = 0, **changes: Any) -> CommitRecord:
         duration_s=20.0,
         frames=600,
         segments=2,
-        faces=FacesSummary(3, 400, 2, 1.5, 10, 20, 30),
-        review=(ReviewItem("low_confidence", 1.0, 2.0, 1, 0.31), ReviewItem("long_fill", 5.0, 6.5, 2, 1.5)),
+        faces=FacesCount(3, 400, 2, 1.5, 10, 20, 30),
+        review=(Passage("low_confidence", 1.0, 2.0, 1, 0.31), Passage("long_fill", 5.0, 6.5, 2, 1.5)),
         review_more=4,
         plan_sha256="cc" * 32,
         plan={"effects": [{"name": "solid", "params": {}}], "encode": {"crf": 18.0, "preset": None}},

@@ -12,8 +12,6 @@ from record_makers import COST, done, given_up, run_facts
 
 from facefx.archive.records import (
     CommitRecord,
-    FacesSummary,
-    ReviewItem,
     RunFacts,
     now,
     status_of,
@@ -22,6 +20,7 @@ from facefx.archive.records import (
     worst,
 )
 from facefx.errors import RecordsError
+from facefx.pipeline.faces_count import FacesCount, Passage
 
 
 @pytest.mark.parametrize("record", [done(), given_up()], ids=["done", "given up"])
@@ -106,9 +105,9 @@ def test_what_the_file_is_guilty_of_is_told_from_what_it_is_not() -> None:
 
 
 def test_what_needs_a_person_most_comes_first_and_the_rest_is_counted() -> None:
-    unsure = [ReviewItem("low_confidence", float(i), i + 1.0, i, 0.3 + i / 100) for i in range(10)]
-    gap = ReviewItem("long_fill", 50.0, 52.0, 9, 2.0)
-    short = ReviewItem("long_fill", 60.0, 60.5, 9, 0.5)
+    unsure = [Passage("low_confidence", float(i), i + 1.0, i, 0.3 + i / 100) for i in range(10)]
+    gap = Passage("long_fill", 50.0, 52.0, 9, 2.0)
+    short = Passage("long_fill", 60.0, 60.5, 9, 0.5)
     chosen, more = worst([short, *reversed(unsure), gap], most=5)
     assert chosen == (gap, *unsure[:4])
     assert more == 7
@@ -127,4 +126,4 @@ def test_a_log_without_end_does_not_make_a_record_without_end() -> None:
 
 def test_versions_name_what_touches_pixels() -> None:
     assert {"facefx", "av", "numpy"} <= set(versions_here())
-    assert FacesSummary().tracks == 0
+    assert FacesCount().tracks == 0

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from record_makers import COST, NET, done, given_up, run_facts
 
-from facefx.archive.records import CommitRecord, ReviewItem, RunFacts
+from facefx.archive.records import CommitRecord, RunFacts
 from facefx.archive.report import write_report
 from facefx.archive.report_parts import amount
 from facefx.archive.report_video import Beside
 from facefx.errors import SinkError
+from facefx.pipeline.faces_count import Passage
 
 VOID = {"meta", "img", "input", "br"}
 
@@ -158,8 +159,8 @@ def test_videos_that_nobody_came_to_are_counted_as_such(tmp_path: Path) -> None:
 
 
 def test_what_a_person_should_look_at_comes_in_order_of_need_with_times(tmp_path: Path) -> None:
-    calm = done(0, review=(ReviewItem("long_fill", 61.0, 61.6, 1, 0.6),), review_more=0)
-    bad = done(1, review=(ReviewItem("low_confidence", 3725.0, 3726.0, 7, 0.21),), review_more=0)
+    calm = done(0, review=(Passage("long_fill", 61.0, 61.6, 1, 0.6),), review_more=0)
+    bad = done(1, review=(Passage("low_confidence", 3725.0, 3726.0, 7, 0.21),), review_more=0)
     page = page_of(tmp_path, [calm, done(2, review=(), review_more=0), bad])
     links = [a["href"] for a in page.of("a") if "#t=" in (a["href"] or "")]
     assert links[:2] == ["../day/clip_00001.mp4#t=3724.0", "../day/clip_00000.mp4#t=60.0"]
