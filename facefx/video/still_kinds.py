@@ -46,7 +46,7 @@ _REFUSED = (
 def kind_of(head: bytes) -> StillKind | None:
     r"""Name the kind of photo that begins with these bytes, or None.
 
-    >>> kind_of(b"\\xff\\xd8\\xff\\xe0"), kind_of(b"hello")
+    >>> kind_of(b"\xff\xd8\xff\xe0"), kind_of(b"hello")
     ('jpeg', None)
     """
     if head.startswith(b"\xff\xd8\xff"):

@@ -38,7 +38,7 @@ class Metadata:
 def holds_picture(raw: bytes) -> bool:
     r"""True if a picture begins somewhere in these bytes, as it is or in base64.
 
-    >>> holds_picture(b"plain text"), holds_picture(b"..\\x89PNG\\r\\n..")
+    >>> holds_picture(b"plain text"), holds_picture(b"..\x89PNG\r\n..")
     (False, True)
     """
     return _MAGIC.search(raw) is not None
