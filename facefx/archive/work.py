@@ -77,18 +77,19 @@ class LocalTools:
         root: Path | None = None,
         *,
         where: str,
+        owner: str = "",
         cache: Path | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> Iterator[Self]:
         """Lend tools for the length of a block.
 
         root: folder below which scratch space and the cache of sources lie; cache: another for the latter,
-        which all workers of a machine may share.
+        which all workers of a machine may share. owner: the run that the scratch space is for.
 
         Raises SinkError where root cannot be written.
         """
         root = default_root() if root is None else root
-        with scratch_folder(root) as scratch, Nets() as nets:
+        with scratch_folder(root, owner) as scratch, Nets() as nets:
             yield cls(nets, StagingCache(cache or root / "sources", cache_bytes), scratch, where)
 
     def run_segment(self, job: SegmentJob) -> SegmentResult:

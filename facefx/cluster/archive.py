@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from facefx.archive.scratch import default_root, wait_for_scratch
 from facefx.archive.tasks import Recipe, Task, task_limit_s
 from facefx.archive.work import execute
 from facefx.cluster.connect import connected
@@ -19,8 +22,12 @@ from facefx.pipeline.segment import STAGE_NAMES
 
 __all__ = ["RayWorkers"]
 
+_log = logging.getLogger("facefx.cluster")
+
 # A lane keeps its frames to itself: the object store then holds tasks and their accounts only.
 _LANE_STORE_BYTES = 200 << 20
+# A process that was killed takes its time to be gone.
+_GONE_S = 10.0
 
 
 class RayWorkers:
@@ -48,20 +55,30 @@ class RayWorkers:
 
     @contextmanager
     def opened(self) -> Iterator[Runner[Task, Any]]:
-        """Give the workers for the length of a block.
+        """Give the workers for the length of a block; their scratch space on this machine goes with it.
 
         Raises ClusterError, ResourcesError, ConfigError, and what a lane that cannot work says.
         """
         store = _LANE_STORE_BYTES if self._placement in ("auto", "lane") else None
-        with connected(self._address, cpus=self._cpus, store_bytes=store) as cluster:
+        settings = LaneSettings(root=self._scratch, owner=secrets.token_hex(4))
+        with self._swept(settings), connected(self._address, cpus=self._cpus, store_bytes=store) as cluster:
             chosen = place(self._placement, self._workers or "auto", cluster.nodes, self._demand())
             what = "lane" if len(chosen.groups) == 1 else f"graph ({chosen.kind})"
             where = "a Ray started here" if cluster.started else f"Ray at {cluster.address}"
             self.words = f"{chosen.lanes} × {what} on {where}"
             self._say(f"{self.words}: {chosen.reason}")
-            settings = LaneSettings(root=self._scratch)
             with RayRunner(execute, chosen, settings=settings, limit_s=task_limit_s) as self.runner:
                 yield self.runner
+
+    @contextmanager
+    def _swept(self, settings: LaneSettings) -> Iterator[None]:
+        """Take away what workers that were killed left on this machine; elsewhere the next worker does."""
+        try:
+            yield
+        finally:
+            root = settings.root or default_root()
+            if not wait_for_scratch(root, settings.owner, _GONE_S):
+                _log.warning("a worker outlives its run", extra={"root": str(root), "waited_s": _GONE_S})
 
     def _demand(self) -> Demand:
         stages: tuple[str, ...] = STAGE_NAMES

@@ -31,10 +31,12 @@ class LaneSettings:
     """What a lane is given of its machine.
 
     root: folder for scratch space, the user's own place under the temporary folder where it is None.
-    cache: folder of staged sources that the lanes of a machine share; below root where it is None.
+    owner: the run that the scratch space is for. cache: folder of staged sources that the lanes of a
+    machine share; below root where it is None.
     """
 
     root: Path | None = None
+    owner: str = ""
     cache: Path | None = None
     cache_bytes: int = CACHE_BYTES
 
@@ -189,7 +191,11 @@ class Lane:
         self._where = f"{ready.host}/{self._where}"
         settings = self._settings
         opened = LaneTools.opened(
-            settings.root, where=self._where, cache=settings.cache, cache_bytes=settings.cache_bytes
+            settings.root,
+            where=self._where,
+            owner=settings.owner,
+            cache=settings.cache,
+            cache_bytes=settings.cache_bytes,
         )
         self._tools = self._opened.enter_context(opened)
         self._tools.conductor = self._conductor

@@ -152,15 +152,20 @@ class RayRunner(Generic[T, R]):
         return outcomes
 
     def close(self) -> None:
-        """End every process and give the placement groups back; what still runs is not waited for."""
+        """End every process and give the placement groups back; what still runs is not waited for.
+
+        A process that starts is: until it is dead it may still make itself a folder to work in.
+        """
         if not ray.is_initialized():
             return
+        starting = [ref for slot in self._slots for ref in slot.waiting]
         leaving = [slot.actors[-1].leave.remote() for slot in self._slots if slot.idle]
         with suppress(RayError):  # only idle lanes are asked; one that is dead has nothing to give back
             ray.wait(leaving, num_returns=len(leaving), timeout=_LEAVE_S)
         for slot in self._slots:
             self._end(slot)
         self._slots.clear()
+        ray.wait(starting, num_returns=len(starting), timeout=_LEAVE_S)
 
     def __enter__(self) -> RayRunner[T, R]:
         return self

@@ -15,7 +15,7 @@ from archive_makers import Archive, put_clips
 from archive_works import deadly
 
 from facefx.archive.job import MOST_LOSSES, Event
-from facefx.archive.tasks import Task
+from facefx.archive.tasks import ChooseTask, Task
 from facefx.archive.work import execute
 from facefx.cli import main
 from facefx.cluster.archive import RayWorkers
@@ -24,7 +24,7 @@ from facefx.cluster.lane import LaneSettings
 from facefx.cluster.placement import Demand, place
 from facefx.cluster.runner import RayRunner
 from facefx.errors import ExitCode
-from facefx.pipeline.runner import Runner
+from facefx.pipeline.runner import Lost, Runner
 
 pytest_plugins = ("ray_cluster",)
 
@@ -90,6 +90,24 @@ def test_a_lane_that_is_killed_costs_at_most_its_one_segment(
     assert summary.lost <= 1
     assert summary.redone <= 1
     assert archive.outputs() == inline.outputs()
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 1.0])
+def test_nothing_of_a_killed_lane_or_of_one_that_starts_outlives_the_run(
+    cluster: Cluster, tmp_path: Path, pause_s: float
+) -> None:
+    archive = Archive(str(tmp_path), str(tmp_path / "out"), tmp_path / "scratch")
+    asked = RayWorkers(archive.request().recipe, placement="lane", workers=2, scratch=archive.scratch)
+    with asked.opened() as runner:
+        assert asked.runner is not None
+        for pids in asked.runner.pids().values():
+            os.kill(pids["decode,detect,blend,encode"], signal.SIGKILL)
+        runner.submit(ChooseTask(archive.request().recipe, landmarks=False))
+        while not (lost := runner.wait(5.0)):
+            pass
+        assert isinstance(lost[0], Lost)
+        runner.wait(pause_s)  # the lane that takes its place has begun, or not yet
+    assert [path.name for path in archive.scratch.glob("*worker-*")] == []
 
 
 @pytest.mark.parametrize(
