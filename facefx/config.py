@@ -50,6 +50,9 @@ class RunConfig(_Settings):
     effects: tuple[str | dict[str, dict[str, Any]], ...] = Field(
         ("solid",), description="effects in `name:param=value` form, or {name: {param: value}}"
     )
+    select: str = Field(
+        "all", description="which faces, for effects that do not say who=…: largest, track:3, not:leftmost, …"
+    )
     detector: str = Field("auto", description="auto, yunet, blazeface or blazeface-short")
     landmarker: str = Field(
         "auto", description="auto, facemesh-468 or facemesh-478; used where an effect needs landmarks"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,15 @@ import numpy as np
 from facefx.effects.effect import FAMILIES, Effect, Rectangle
 from facefx.effects.kernels import KERNEL_ERROR
 from facefx.effects.shapes import is_empty
+from facefx.effects.shared import Shared
 from facefx.errors import EffectError, FacefxError
 from facefx.values import Face, Patch, Planes, StreamFormat
 
 __all__ = ["ChainStats", "EffectChain"]
 
 _log = logging.getLogger(__name__)
+
+_Wanted = tuple[Effect, Face, Rectangle]
 
 # What an effect, ours or a user's, may raise. Anything else ends the run, which publishes nothing.
 _FAILURES = (
@@ -76,7 +79,8 @@ class EffectChain:
 
     All that beautifies all faces runs before all that hides any, so that nothing is drawn over a
     hidden face. A privacy effect that fails blacks out the whole frame; another that fails is left
-    out of that frame. Both are counted by reason in `stats`.
+    out of that frame. Both are counted by reason in `stats`. Where a geometry effect has moved a face, the
+    others are given it where it lies then, and privacy a box that holds both places.
 
     Raises EffectError where an effect cannot be prepared.
     """
@@ -85,7 +89,9 @@ class EffectChain:
         self.format = format
         self.effects = sorted(effects, key=lambda effect: FAMILIES.index(effect.family))
         self.stats = ChainStats()
+        shared = Shared()
         for effect in self.effects:
+            effect.shared = shared
             effect.prepare(format, seed)
         self._groups = (
             [effect for effect in self.effects if effect.family != "privacy"],
@@ -101,7 +107,8 @@ class EffectChain:
         stats.frames += 1
         stats.faces += len(faces)
         for effect in self._groups[0]:
-            lacking = sum(_lacks(effect, face) for face in faces)
+            meant = self._meant(effect, faces)
+            lacking = sum(_lacks(effect, face) for i, face in enumerate(faces) if i in meant)
             if lacking:
                 stats.skipped[f"{effect.name}: no landmarks"] += lacking
         broken: list[Effect] = []
@@ -126,11 +133,13 @@ class EffectChain:
     ) -> list[Patch]:
         patches: list[Patch] = []
         taken: list[tuple[int, int, int, int]] = []
+        there = list(faces)  # where each lies once those before have moved it
         for group in self._groups:
-            effects = [effect for effect in group if effect not in broken]
-            for face in faces if effects else ():
-                wanted = [(effect, region) for effect in effects if (region := self._region(effect, face))]
-                patch = self._cut(frame, planes, [region for _, region in wanted])
+            effects = [(effect, self._meant(effect, faces)) for effect in group if effect not in broken]
+            for i in range(len(faces) if effects else 0):
+                face = there[i]
+                wanted, there[i] = self._wanted([effect for effect, meant in effects if i in meant], face)
+                patch = self._cut(frame, planes, [region for _, _, region in wanted])
                 if patch is None:
                     continue
                 right, bottom = patch.x + patch.width, patch.y + patch.height
@@ -138,11 +147,31 @@ class EffectChain:
                     # Most pairs are apart; asking here costs a tenth of the call.
                     if x0 < right and y0 < bottom and patch.x < x1 and patch.y < y1:
                         patch.overlay(earlier)
-                for effect, _ in wanted:
-                    _guarded(effect, patch, face)
+                for effect, seen, _ in wanted:
+                    _guarded(effect, patch, seen)
                 patches.append(patch)
                 taken.append((patch.x, patch.y, right, bottom))
         return patches
+
+    def _meant(self, effect: Effect, faces: Sequence[Face]) -> Container[int]:
+        """Indices of the faces that an effect is for."""
+        return range(len(faces)) if effect.who.everyone else effect.who.choose(faces, self.format)
+
+    def _wanted(self, effects: Sequence[Effect], face: Face) -> tuple[list[_Wanted], Face]:
+        """What each effect wants of a face, where the ones before have moved it to; and where it lies then.
+
+        Its box holds all places, so that what is hidden is hidden in each.
+        """
+        wanted: list[_Wanted] = []
+        for effect in effects:
+            region = self._region(effect, face)
+            if region is None:
+                continue
+            wanted.append((effect, face, region))
+            if effect.family == "geometry":
+                moved = effect.moved(face)
+                face = replace(moved, xyxy=_around(face.xyxy, moved.xyxy))
+        return wanted, face
 
     def _region(self, effect: Effect, face: Face) -> Rectangle | None:
         """What an effect wants of a face; a privacy effect must want the face's box at least."""
@@ -192,6 +221,10 @@ def _guarded(effect: Effect, patch: Patch, face: Face) -> None:
 
 def _lacks(effect: Effect, face: Face) -> bool:
     return "landmarks" in effect.needs and face.landmarks is None
+
+
+def _around(a: Rectangle, b: Rectangle) -> Rectangle:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
 def _contains(region: Rectangle | None, box: Rectangle) -> bool:

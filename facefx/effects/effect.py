@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from facefx.effects.shared import Shared
+from facefx.effects.who import EVERYONE
 from facefx.errors import EffectError
 from facefx.values import Face, Patch, StreamFormat
 
@@ -39,11 +41,12 @@ class EffectSpec:
     """An effect and all its parameters, defaults filled in: what a plan holds.
 
     Make one with `checked` or `registry.parse_effect`, so that a later change of a default does
-    not change an old plan. params holds JSON values only.
+    not change an old plan. params holds JSON values only. who: which faces it is for, as Who reads it.
     """
 
     name: str
     params: dict[str, Any] = field(default_factory=dict)
+    who: str = "all"
 
     def __hash__(self) -> int:
         return hash(self.to_json())
@@ -51,6 +54,8 @@ class EffectSpec:
     @classmethod
     def checked(cls, name: str, params: Mapping[str, Any] | None = None) -> EffectSpec:
         """Check a name and some parameters against the registry, and fill in the rest.
+
+        params: among them perhaps "who".
 
         Raises EffectError.
         """
@@ -60,7 +65,12 @@ class EffectSpec:
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys: equal specs give equal text."""
-        return json.dumps({"name": self.name, "params": self.params}, sort_keys=True)
+        return json.dumps(self.plain(), sort_keys=True)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values; who is named only where somebody is left out, so that plans keep their hashes."""
+        who = {"who": self.who} if self.who != "all" else {}
+        return {"name": self.name, "params": self.params, **who}
 
     @classmethod
     def from_json(cls, text: str) -> EffectSpec:
@@ -70,7 +80,10 @@ class EffectSpec:
         """
         try:
             value = json.loads(text)
-            name, params = value["name"], dict(value["params"])
+            name, params = (
+                value["name"],
+                {**value["params"], **{key: value[key] for key in ("who",) if key in value}},
+            )
         except (ValueError, TypeError, KeyError) as error:
             raise EffectError(f'effect: expected {{"name": …, "params": {{…}}}}, got {text!r}') from error
         return cls.checked(name, params)
@@ -83,7 +96,8 @@ class Effect(ABC):
     trusted with. `needs` says what must be known about a face; where "landmarks" are missing, a
     chain skips the effect for that face, except privacy, which then covers the box.
 
-    State derives from (track, pts) alone, so that a frame may be made again, or elsewhere.
+    State derives from (track, pts) alone, so that a frame may be made again, or elsewhere. `shared` keeps
+    what one effect of a chain finds out about a face for the next. `who` is for the chain to heed.
     """
 
     name: ClassVar[str]
@@ -96,6 +110,8 @@ class Effect(ABC):
 
     def __init__(self, params: EffectParams) -> None:
         self.params = params
+        self.who = EVERYONE
+        self.shared = Shared()
         self._seed = b""
 
     @classmethod
@@ -125,6 +141,10 @@ class Effect(ABC):
         The patch covers at least the part of the region that lies in the picture, perhaps more,
         and already holds what the effects before this one did.
         """
+
+    def moved(self, face: Face) -> Face:
+        """The face as the effects after this one find it; a geometry effect moves its landmarks."""
+        return face
 
     def track_seed(self, track_id: int) -> int:
         """A seed of 64 bits for one person: the same in every frame, unrelated between persons."""

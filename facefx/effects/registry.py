@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from facefx.effects import library
 from facefx.effects.effect import FAMILIES, Effect, EffectParams, EffectSpec
+from facefx.effects.who import Who
 from facefx.errors import EffectError, FacefxError
 
 __all__ = ["effect_class", "effect_names", "make_effect", "make_spec", "order_chain", "parse_effect"]
@@ -58,6 +59,8 @@ def _declaration_problem(effect: type[Effect]) -> str:
         return f"its family must be one of {', '.join(FAMILIES)}"
     if not vars(effect).get("__doc__"):
         return "its docstring, which users read, is missing"
+    if "who" in getattr(getattr(effect, "Params", None), "model_fields", ()):
+        return "a parameter named who would hide the one that every effect has"
     params = getattr(effect, "Params", None)
     if not (inspect.isclass(params) and issubclass(params, EffectParams)):
         return "its Params must be a subclass of EffectParams"
@@ -88,8 +91,10 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def parse_effect(text: str) -> EffectSpec:
+def parse_effect(text: str, who: str = "all") -> EffectSpec:
     r"""Read NAME or NAME:param=value,param=value; a comma within a value is written \,.
+
+    who: which faces it is for where the text does not say so.
 
     Raises EffectError.
 
@@ -107,17 +112,21 @@ def parse_effect(text: str) -> EffectSpec:
         if key in values:
             raise EffectError(f"effect {text!r}: parameter {key!r} is given twice")
         values[key] = value.replace("\\,", ",")
-    return make_spec(name.strip(), values)
+    return make_spec(name.strip(), {"who": who, **values})
 
 
 def make_spec(name: str, params: Mapping[str, Any]) -> EffectSpec:
     """Check parameters (text is converted), fill in defaults, pin files.
 
+    params: of the effect, and perhaps "who" (see Who.parse), which every effect has.
+
     Raises EffectError.
     """
     effect = effect_class(name)
-    checked = effect.pinned(_validated(effect, params))
-    return EffectSpec(effect.name, checked.model_dump(mode="json"))
+    who = str(params.get("who", "all")).strip()
+    Who.parse(who)
+    checked = effect.pinned(_validated(effect, {key: params[key] for key in params if key != "who"}))
+    return EffectSpec(effect.name, checked.model_dump(mode="json"), who)
 
 
 def make_effect(spec: EffectSpec) -> Effect:
@@ -125,8 +134,10 @@ def make_effect(spec: EffectSpec) -> Effect:
 
     Raises EffectError where the spec does not fit this version's effects.
     """
-    effect = effect_class(spec.name)
-    return effect(_validated(effect, spec.params))
+    made = effect_class(spec.name)
+    effect = made(_validated(made, spec.params))
+    effect.who = Who.parse(spec.who)
+    return effect
 
 
 def order_chain(specs: Iterable[EffectSpec]) -> list[EffectSpec]:

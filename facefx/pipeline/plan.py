@@ -107,6 +107,8 @@ def encode_settings(config: RunConfig) -> EncodeSettings:
 def plain_plan(plan: Analysis) -> dict[str, Any]:
     """A plan, of a video or a photo, or an analysis, as plain values; a seed is replaced by its hash."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(plan), default=str))
+    if "effects" in plain:
+        plain["effects"] = [spec.plain() for spec in getattr(plan, "effects", ())]
     if "seed" in plain:
         plain["seed"] = hidden_seed(plain["seed"])
     return plain
@@ -130,9 +132,11 @@ def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:
     specs = []
     for effect in config.effects:
         if isinstance(effect, str):
-            specs.append(parse_effect(effect))
+            specs.append(parse_effect(effect, who=config.select))
         else:
-            specs.extend(EffectSpec.checked(name, params) for name, params in effect.items())
+            specs += [
+                EffectSpec.checked(name, {"who": config.select, **params}) for name, params in effect.items()
+            ]
     return tuple(order_chain(specs))
 
 
