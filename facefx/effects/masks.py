@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.errors import EffectError
+from facefx.faces.anchors import anchors
 from facefx.faces.topology import topology
 from facefx.values import Face, Patch
 
@@ -90,6 +91,7 @@ class Mesh:
         if face.landmarks is None:
             raise EffectError(f"face {face.track_id} at pts {face.pts}: expected landmarks, got none")
         self._points = face.landmarks
+        self._topology = face.topology
         self._loops = _loops(face.topology)
 
     def outline(self, region: str) -> Points:
@@ -98,6 +100,11 @@ class Mesh:
         Raises EffectError for a region that the topology lacks.
         """
         return np.asarray(self._corners(region)[:, :2])
+
+    def point(self, name: str) -> tuple[float, float]:
+        """(x, y) of a named point (see faces.anchors), in pixels of the stored picture."""
+        x, y = self._points[anchors(self._topology)[name], :2].tolist()
+        return x, y
 
     @cached_property
     def size(self) -> float:
