@@ -9,8 +9,8 @@ from facefx.errors import ConfigError
 
 __all__ = ["anchors"]
 
-# Points that lie on the face's middle line, and pairs (the subject's left, right). Checked against the outlines
-# of the regions by the tests: a corner of an eye is the end of that eye's outline, the chin the oval's lowest.
+# Points on the face's middle line, and pairs (the subject's left, right). The tests hold them against the
+# regions: a corner of an eye is on that eye's outline, the chin on the oval.
 _MIDDLE = {
     "forehead": 10,
     "brow_middle": 9,

@@ -1,7 +1,6 @@
-"""Named points: each lies where its name says, on real faces of many people."""
+"""Named points: each lies where its name says, the outlines of the regions say so."""
 
 from __future__ import annotations
-
 
 import pytest
 
