@@ -77,8 +77,9 @@ class VideoEncoder:
             step = max(frame.duration, round(1 / (self._rate * self._base)), 1)
             self._earliest_dts = pts - _MAX_DELAY * step
         self._sent += 1
-        if frame.duration:
-            self._durations[pts] = frame.duration
+        duration = frame.duration
+        if duration:
+            self._durations[pts] = duration
         if self._own_clock:
             self._times.append(pts)
             frame.pts, frame.time_base = self._sent - 1, self.stream.codec_context.time_base
@@ -95,12 +96,15 @@ class VideoEncoder:
             # Without B-frames packets leave in the order in which frames came, and pts is dts.
             packet.pts = packet.dts = self._times.popleft()
             packet.time_base = self._base
-        if packet.pts is None:
+        pts, dts = packet.pts, packet.dts
+        if pts is None:
             return packet
-        packet.duration = self._durations.pop(packet.pts, packet.duration)
-        if packet.dts is None or not self._earliest_dts <= packet.dts <= packet.pts:
+        duration = self._durations.pop(pts, None)
+        if duration is not None:
+            packet.duration = duration
+        if dts is None or not self._earliest_dts <= dts <= pts:
             # x265 leaves it unset where the whole video is shorter than its reordering delay.
-            packet.dts = packet.pts
+            packet.dts = pts
         return packet
 
     def _carry(self, template: VideoStream, context: VideoCodecContext) -> None:
