@@ -70,8 +70,8 @@ class VideoEncoder:
         """The stream's header, b"" where its packets carry it."""
         return self.stream.codec_context.extradata or b""
 
-    def encode(self, frame: VideoFrame, pts: int) -> list[Packet[VideoStream]]:
-        """Encode one frame; its type is the encoder's own choice, not the source's."""
+    def prepare(self, frame: VideoFrame, pts: int) -> None:
+        """Give the next frame its time; its type is the encoder's own choice, not the source's."""
         frame.pict_type = 0
         if not self._sent:
             step = max(frame.duration, round(1 / (self._rate * self._base)), 1)
@@ -85,13 +85,13 @@ class VideoEncoder:
             frame.pts, frame.time_base = self._sent - 1, self.stream.codec_context.time_base
         else:
             frame.pts, frame.time_base = pts, self._base
-        return [self._timed(packet) for packet in self.stream.encode(frame)]
 
-    def flush(self) -> list[Packet[VideoStream]]:
-        """What the encoder still holds."""
-        return [self._timed(packet) for packet in self.stream.encode(None)]
+    def encode(self, frame: VideoFrame | None) -> list[Packet[VideoStream]]:
+        """Encode a prepared frame, None to end; the packets are to be `timed`, in this order."""
+        return self.stream.encode(frame)
 
-    def _timed(self, packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    def timed(self, packet: Packet[VideoStream]) -> Packet[VideoStream]:
+        """Give a packet the time of its frame."""
         if self._own_clock:
             # Without B-frames packets leave in the order in which frames came, and pts is dts.
             packet.pts = packet.dts = self._times.popleft()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from facefx.errors import ShapeError
@@ -29,8 +29,8 @@ class Feed:
         self._keeps = False
         self.frames = self.patched = 0
 
-    def write(self, batch: FrameBatch, patches: Sequence[Patch] = ()) -> Iterator[list[Packet[VideoStream]]]:
-        """Encode a batch's frames with its patches pasted in, in the order given; one list a frame.
+    def write(self, batch: FrameBatch, patches: Sequence[Patch] = ()) -> list[Packet[VideoStream]]:
+        """Encode a batch's frames with its patches pasted in, in the order given.
 
         A frame without a patch goes to the encoder as it came, by reference; one with a patch is made
         writable first, so the decoder's reference pictures stay whole. Both change the `native` frames.
@@ -45,21 +45,25 @@ class Feed:
             raise ShapeError(f"a sink needs all {len(batch)} native frames, got {len(batch.native)}")
         frames = [cast("VideoFrame", native) for native in batch.native]
         lent = {i for i in by_frame if is_lent(frames[i])}
-        # All before the first goes to the encoder, which leaves nothing of ours in the processor's cache.
+        # What can be is done before the first frame is encoded, or after the last: an encoder leaves nothing
+        # of ours in the processor's cache.
         for i in by_frame.keys() - lent:
             frames[i].make_writable()
             self._paste(frames[i], batch.format, by_frame[i])
-        for i, (frame, pts) in enumerate(zip(frames, batch.pts.tolist(), strict=True)):
+        for frame, pts in zip(frames, batch.pts.tolist(), strict=True):
+            self._encoder.prepare(frame, pts)
+        packets = []
+        for i, frame in enumerate(frames):
             if i in lent:
                 frame = self._owned(frame, batch.format)
                 self._paste(frame, batch.format, by_frame[i])
-            packets = self._encoder.encode(frame, pts)
+            packets += self._encoder.encode(frame)
             self.frames += 1
-            yield packets
+        return [self._encoder.timed(packet) for packet in packets]
 
     def flush(self) -> list[Packet[VideoStream]]:
         """What the encoder still holds."""
-        return self._encoder.flush()
+        return [self._encoder.timed(packet) for packet in self._encoder.encode(None)]
 
     def _owned(self, frame: VideoFrame, format: StreamFormat) -> VideoFrame:
         """A lent frame with pixels of its own: in memory that is used again, where the encoder lets go of it.

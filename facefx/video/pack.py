@@ -189,7 +189,7 @@ def is_lent(frame: VideoFrame) -> bool:
 
 
 def own_frame(frame: VideoFrame, format: StreamFormat) -> VideoFrame:
-    """A frame like one of `unpack`, with pixels of its own; it says nothing yet of time and colour."""
+    """A frame of the same size as one of `unpack`, with memory of its own: for `own_pixels`."""
     own = _upon(write_views(frame, format), format)
     own.make_writable()
     own.opaque = None  # it holds the lent pixels
@@ -198,6 +198,7 @@ def own_frame(frame: VideoFrame, format: StreamFormat) -> VideoFrame:
 
 def own_pixels(frame: VideoFrame, own: VideoFrame, format: StreamFormat) -> None:
     """Make a writable frame of `own_frame` the same to an encoder as a progressive one of `unpack`."""
+    own.pict_type, own.pts, own.time_base = frame.pict_type, frame.pts, frame.time_base
     for target, plane in zip(write_views(own, format), write_views(frame, format), strict=True):
         target[...] = plane
     own.duration = frame.duration

@@ -27,7 +27,7 @@ class VideoSink(VideoOutput):
         with self._sink_errors("writing"):
             if not self._started and len(batch):
                 self._start(int(batch.pts[0]))
-            packets = [packet for packets in self._feed.write(batch, patches) for packet in packets]
+            packets = self._feed.write(batch, patches)
             self._frames, self._patched = self._feed.frames, self._feed.patched
             self._mux(packets)
 

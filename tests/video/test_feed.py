@@ -77,7 +77,9 @@ class Taker:
         self.addresses: list[int] = []
         self.kept: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
 
-    def encode(self, frame: av.VideoFrame, pts: int) -> list[Any]:
+    def prepare(self, frame: av.VideoFrame, pts: int) -> None: ...
+
+    def encode(self, frame: av.VideoFrame) -> list[Any]:
         self.addresses.append(frame.planes[0].buffer_ptr)
         if self.keeps:
             luma = np.from_dlpack(frame.planes[0])
@@ -87,7 +89,7 @@ class Taker:
 
 def fed(batch: FrameBatch, taker: Taker) -> Feed:
     feed = Feed(cast(VideoEncoder, taker))
-    assert not any(feed.write(batch, patches_of(batch)))
+    assert feed.write(batch, patches_of(batch)) == []
     return feed
 
 
