@@ -191,6 +191,8 @@ class EffectChain:
     def _cut(self, frame: int, planes: Planes, regions: Sequence[Rectangle]) -> Patch | None:
         if not regions:
             return None
+        if len(regions) == 1:
+            return Patch.cut(self.format, frame, planes, regions[0])
         left, top, right, bottom = zip(*regions, strict=True)
         return Patch.cut(self.format, frame, planes, (min(left), min(top), max(right), max(bottom)))
 
