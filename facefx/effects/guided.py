@@ -12,7 +12,6 @@ without steps, and weighted by the mask, so that what lies beside the skin does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +147,8 @@ def _coefficients(small: Small, weight: Small, sigma: float, eps: float) -> tupl
     return a, b
 
 
-def _split(planes: Small) -> Sequence[Small]:
+def _split(planes: Small) -> list[Small]:
     """The channels one by one. OpenCV copies what it has to make room for itself, in four times as long."""
-    return cv2.split(planes, [np.empty(planes.shape[:2], np.float32) for _ in range(planes.shape[2])])
+    parts = [np.empty(planes.shape[:2], np.float32) for _ in range(planes.shape[2])]
+    cv2.split(planes, parts)
+    return parts

@@ -100,7 +100,7 @@ class Roi:
         )
 
     def to_picture(self, landmarks: NDArray[np.float32], size: int) -> Points:
-        """Map (p, 3) points of a crop to the upright picture; z is scaled, not turned. Columns are contiguous."""
+        """Map (p, 3) points of a crop to the upright picture, column by column; z is scaled, not turned."""
         matrix = self.matrix(size)
         offset = matrix[:, 2] * (1, 1, 0)
         matrix[:, 2] = (0, 0, self.side / size)
