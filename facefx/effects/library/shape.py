@@ -54,20 +54,20 @@ _MOUTH = ("left_mouth_corner", "right_mouth_corner", "lip_top", "lip_bottom")
 _SLIDERS = MappingProxyType(
     {
         "slim": both_sides(
-            Push(("ear", "jaw"), (0.29, 0.44, 0.32), shift=(-0.055, 0, 0), offset=(-0.11, -0.02, 0), flat=False)
+            Push(("ear", "jaw"), (0.20, 0.36, 0.22), shift=(-0.055, 0, 0), offset=(-0.02, 0.01, 0), flat=False)
         ),
         "v_shape": (
             *both_sides(
-                Push(("jaw_front", "jaw"), (0.26, 0.25, 0.25), (-0.055, -0.01, 0), (-0.07, -0.01, 0), flat=False)
+                Push(("jaw_front", "jaw"), (0.22, 0.30, 0.23), (-0.05, -0.01, 0), (-0.05, -0.05, 0), flat=False)
             ),
             Push(("chin",), (0.18, 0.18, 0.18), (0, 0.02, 0), flat=False),
         ),
         "chin": (Push(("chin",), (0.30, 0.21, 0.21), shift=(0, 0.06, 0), offset=(0, -0.02, 0), flat=False),),
         "jaw": both_sides(
-            Push(("jaw",), (0.24, 0.26, 0.26), shift=(0.05, 0, 0), offset=(-0.06, 0, 0), flat=False)
+            Push(("jaw",), (0.22, 0.25, 0.23), shift=(0.05, 0, 0), offset=(-0.05, -0.01, 0), flat=False)
         ),
         "cheekbones": both_sides(
-            Push(("cheekbone", "ear"), (0.24, 0.22, 0.24), shift=(0.045, 0, 0), offset=(-0.06, 0.05, 0), flat=False)
+            Push(("cheekbone", "ear"), (0.22, 0.22, 0.22), shift=(0.045, 0, 0), offset=(-0.03, 0.05, 0), flat=False)
         ),
         "forehead": (Push(("forehead",), (0.46, 0.19, 0.19), shift=(0, -0.045, 0)),),
         "nose_width": (Push(("nose_tip", "nose_base"), (0.23, 0.20, 0.20), offset=(0, -0.02, 0), widen=0.22),),
