@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from facefx.effects.effect import Rectangle
 from facefx.effects.kernels import window
-from facefx.effects.masks import Mesh, Points
+from facefx.effects.masks import Mesh
 from facefx.faces.anchors import anchors
-from facefx.values import Face, Patch, PixelFormat, StreamFormat
+from facefx.values import Face, Patch
 
 __all__ = ["Field", "Push", "Pushes", "both_sides", "moved_face", "reach_of", "warp"]
 
@@ -29,14 +29,15 @@ Array = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
 _AXES_POINTS = ("left_ear", "right_ear", "forehead", "chin")
-# The half axes of a push never fall below this in the picture, whichever way it is seen.
-_THINNEST = 0.02
+# Added to the squares of half axes, so that none is ever 0 in the picture: 0.02 of a face.
+_THINNEST = np.array((1, 0, 1)) * 0.02**2
 # How steep a field may be: a part of the slope at which it would fold over.
 _STEEPEST = 0.75
 # Where a push may be steepest: its middle, and on circles between it and the rim.
 _ANGLES = np.arange(8) * (np.pi / 4)
 _CIRCLE = np.concatenate(
-    [np.zeros((2, 1))] + [radius * np.stack((np.cos(_ANGLES), np.sin(_ANGLES))) for radius in (0.45, 0.8)], axis=1
+    [np.zeros((2, 1))] + [radius * np.stack((np.cos(_ANGLES), np.sin(_ANGLES))) for radius in (0.45, 0.8)],
+    axis=1,
 )
 # A field is known at nodes, at least so many across a face, and grown as a cubic spline, which needs
 # so many more on each side.
@@ -44,8 +45,9 @@ _NODES = 24
 _MARGIN = 3
 # Undoes what growing by B-splines smooths, to the fourth order of the nodes' distance.
 _SHARPEN = np.array((-1, 8, -1), np.float32) / 6
-# Rounds of solving for where a point goes: each leaves _STEEPEST of the error at worst, a quarter mostly.
-_ROUNDS = 6
+# Where a point goes is solved for until it changes by less; each round leaves _STEEPEST of the error at
+# worst, a quarter mostly.
+_CLOSE_PX, _MAX_ROUNDS = 0.3, 12
 # A resampled pixel needs its neighbours.
 _RIM_PX = 2.0
 
@@ -91,21 +93,23 @@ class Pushes:
     """Pushes and how strongly each acts, as tables: what a field is made from in every frame."""
 
     def __init__(self, pushes: Sequence[tuple[Push, float]]) -> None:
-        ordered = sorted((each for each in pushes if each[1]), key=lambda each: not each[0].flat)
-        self._flat = sum(push.flat for push, _ in ordered)
+        acting = sorted((each for each in pushes if each[1]), key=lambda each: not each[0].flat)
+        self._flat = sum(push.flat for push, _ in acting)
         names = list(_AXES_POINTS)
-        names += sorted({name for push, _ in ordered for name in push.points} - set(names))
+        names += sorted({name for push, _ in acting for name in push.points} - set(names))
         self._names = tuple(names)
-        self._means = np.zeros((len(ordered), len(names)))
-        for row, (push, _) in zip(self._means, ordered, strict=True):
+        self._means = np.zeros((len(acting), len(names)))
+        for row, (push, _) in zip(self._means, acting, strict=True):
             row[[names.index(name) for name in push.points]] = 1 / len(push.points)
         # Backwards: what moves right is looked for on the left.
-        amounts = -np.array([amount for _, amount in ordered])
-        self._offset = np.array([push.offset for push, _ in ordered]).reshape(-1, 3)
-        self._reach2 = np.array([push.reach for push, _ in ordered]).reshape(-1, 3) ** 2
-        self._shift = np.array([push.shift for push, _ in ordered]).reshape(-1, 3) * amounts[:, None]
-        kinds = [(push.scale, push.widen, push.turn) for push, _ in ordered]
-        self._kinds = np.array(kinds).reshape(-1, 3) * amounts[:, None]
+        amounts = -np.array([[amount] for _, amount in acting]).reshape(-1, 1)
+        self._offset = np.array([push.offset for push, _ in acting]).reshape(-1, 3)
+        self._reach2 = np.array([push.reach for push, _ in acting]).reshape(-1, 3) ** 2
+        self._shift = np.array([push.shift for push, _ in acting]).reshape(-1, 3) * amounts
+        kinds = [(push.scale, push.widen, push.turn) for push, _ in acting]
+        self._kinds = np.array(kinds).reshape(-1, 3) * amounts
+        # However a head is turned, its field is no steeper.
+        self._steepest = sum(abs(amount) * _steepest(push) for push, amount in acting)
 
     def __bool__(self) -> bool:
         return len(self._means) > 0
@@ -113,21 +117,28 @@ class Pushes:
     def field(self, face: Face, mesh: Mesh) -> Field:
         """The field of one face in one frame: a smooth function of its landmarks alone.
 
-        Raises EffectError for a face without landmarks, ConfigError for a topology that is unknown.
+        It is made weaker as a whole where it would be too steep. mesh: of the face.
+
+        Raises ConfigError for a topology that has no named points.
         """
         assert face.landmarks is not None  # or there would be no mesh
-        points = face.landmarks[_places(self._names, face.topology)].astype(np.float64)
+        points = face.landmarks[_places(self._names, face.topology)]
         unit = max(mesh.size, 1e-6)
-        origin = (points[0] + points[1]) / 2
-        points = (points - origin) / unit
-        axes = _head_axes(points[:4].tolist())
-        middles = (self._means @ points)[:, :2] + self._offset @ axes
+        corners = points[:4].tolist()
+        origin = (corners[0][0] + corners[1][0]) / 2, (corners[0][1] + corners[1][1]) / 2
+        axes = _head_axes(corners)
+        middles = self._means @ ((points[:, :2] - origin) / unit) + self._offset @ axes
         # The outline of an ellipsoid in the picture: squares of half axes add up along their directions.
-        shift = self._shift @ axes
-        squares = self._reach2 @ (axes[:, :, None] * axes[:, None, :]).reshape(3, 4) + np.array((1, 0, 0, 1)) * _THINNEST**2
-        x, y, _ = axes
-        kinds = np.array((np.eye(2), np.outer(x, x), np.outer(x, y) - np.outer(y, x))).reshape(3, 4)
-        return Field.of(origin[:2], unit, self._flat, middles, squares, shift, self._kinds @ kinds)
+        squares = self._reach2 @ (axes[:, :, None] * axes[:, None, :]).reshape(3, 4)[:, (0, 1, 3)] + _THINNEST
+        (a, b), (c, d), _ = axes.tolist()
+        turn = a * d - b * c
+        kinds = np.array(((1, 0, 0, 1), (a * a, a * b, a * b, b * b), (0, turn, -turn, 0)))
+        field = Field.of(origin, unit, self._flat, middles, squares, self._shift @ axes, self._kinds @ kinds)
+        if self._steepest <= _STEEPEST:
+            return field
+        x, y = _samples(middles, squares)
+        steepest = field.steepness(x * unit + origin[0], y * unit + origin[1])
+        return field if steepest <= _STEEPEST else replace(field, push=field.push * (_STEEPEST / steepest))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +151,7 @@ class Field:
     the displacement x and y, as factors of 1, x, y in turn. bounds: xyxy, beyond which nothing moves.
     """
 
-    origin: NDArray[np.float64]
+    origin: tuple[float, float]
     unit: float
     flat: int
     ellipse: Array
@@ -150,7 +161,7 @@ class Field:
     @classmethod
     def of(
         cls,
-        origin: NDArray[np.float64],
+        origin: tuple[float, float],
         unit: float,
         flat: int,
         middles: NDArray[np.float64],
@@ -158,36 +169,39 @@ class Field:
         shift: NDArray[np.float64],
         matrices: NDArray[np.float64],
     ) -> Field:
-        """Make one from each push's middle, squared ellipse, shift and matrix, all in units; limit its slope.
+        """Make one from each push's middle, ellipse, shift and matrix, all in units.
 
-        middles, shift: (p, 2). squares, matrices: (p, 4), 2 × 2 row by row.
+        middles, shift: (p, 2). squares: (p, 3) xx, xy, yy of the ellipse's matrix. matrices: (p, 4), 2 × 2
+        row by row.
         """
-        (xx, xy, _, yy), (x, y) = squares.T, middles.T
-        inner = np.stack((yy, -xy, xx)) / (xx * yy - xy * xy)
-        a, b, c = inner
-        by_x, by_y = -2 * (a * x + b * y), -2 * (b * x + c * y)
-        ellipse = np.stack((-(by_x * x + by_y * y) / 2, by_x, by_y, a, 2 * b, c), axis=1)
-        columns = matrices[:, (0, 2, 1, 3)].T
+        (xx, xy, yy), (x, y) = squares.T, middles.T
+        a, b, c = np.stack((yy, -xy, xx)) / (xx * yy - xy * xy)
+        by_x, by_y = a * x + b * y, b * x + c * y
+        ellipse = np.stack((by_x * x + by_y * y, -2 * by_x, -2 * by_y, a, 2 * b, c), axis=1)
+        columns = matrices.T[(0, 2, 1, 3), :]
         push = np.concatenate((shift.T - columns[:2] * x - columns[2:] * y, columns))
-        half = np.sqrt(np.stack((xx, yy), axis=1))
-        left, top = ((middles - half).min(axis=0) * unit + origin).tolist()
-        right, bottom = ((middles + half).max(axis=0) * unit + origin).tolist()
-        bounds = (left, top, right, bottom)
-        field = cls(origin, unit, flat, ellipse.astype(np.float32), push.astype(np.float32), bounds)
-        steepest = field.steepness(*_samples(middles * unit + origin, squares * unit**2))
-        return field if steepest <= _STEEPEST else replace(field, push=field.push * (_STEEPEST / steepest))
+        half = np.sqrt(squares[:, ::2])
+        left, top = (middles - half).min(axis=0).tolist()
+        right, bottom = (middles + half).max(axis=0).tolist()
+        bounds = (
+            left * unit + origin[0],
+            top * unit + origin[1],
+            right * unit + origin[0],
+            bottom * unit + origin[1],
+        )
+        return cls(origin, unit, flat, ellipse.astype(np.float32), push.astype(np.float32), bounds)
 
-    def at(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """How far from each place to look, in pixels: (n,) across and down.
+    def at(self, x: Array, y: Array) -> Array:
+        """How far from each place to look, in pixels: (2, n) across and down.
 
         x, y: (n,) positions in pixels.
         """
         places = self._powers(x, y)
-        inside = cv2.min(self.ellipse @ places, 1)
-        parts = self.push @ self._weights(inside)
-        parts *= np.float32(self.unit)
-        _, x, y, *_ = places
-        return parts[0] + parts[2] * x + parts[4] * y, parts[1] + parts[3] * x + parts[5] * y
+        level = self._levels(cv2.min(self.ellipse @ places, 1))
+        parts = self.push @ (level * level * level)
+        parts[:2] += parts[2:4] * places[1]
+        parts[:2] += parts[4:] * places[2]
+        return np.asarray(parts[:2] * np.float32(self.unit))
 
     def slopes(self, x: Array, y: Array) -> Array:
         """(2, 2, n) how the displacement changes with the place: [component, direction].
@@ -196,8 +210,11 @@ class Field:
         """
         places = self._powers(x, y)
         inside = cv2.min(self.ellipse @ places, 1)
-        weight, falls = self._weights(inside), self._falls(inside)
-        found = (self.push[2:] @ weight).reshape(2, 2, -1).transpose(1, 0, 2).copy()
+        falls = np.full_like(inside, -3)
+        falls[: self.flat] *= 2 * inside[: self.flat]
+        level = self._levels(inside)
+        falls *= level * level
+        found = (self.push[2:] @ (level * level * level)).reshape(2, 2, -1).transpose(1, 0, 2).copy()
         by_x = self.ellipse[:, (1, 3, 4)] * np.array((1, 2, 1), np.float32) @ places[:3]
         by_y = self.ellipse[:, (2, 4, 5)] * np.array((1, 1, 2), np.float32) @ places[:3]
         for i in range(2):
@@ -207,7 +224,7 @@ class Field:
         return np.asarray(found)
 
     def steepness(self, x: Array, y: Array) -> float:
-        """The largest difference that the displacements of two close places have, as a part of their distance.
+        """The largest difference of two close places' displacements, as a part of their distance.
 
         x, y: (n,) positions in pixels.
         """
@@ -218,26 +235,21 @@ class Field:
         """(6, n) 1, x, y, x², xy, y² in units."""
         powers = np.empty((6, len(x)), np.float32)
         powers[0] = 1
-        powers[1] = (x - self.origin[0]) / self.unit
-        powers[2] = (y - self.origin[1]) / self.unit
+        np.subtract(x, self.origin[0], out=powers[1])
+        np.subtract(y, self.origin[1], out=powers[2])
+        powers[1:3] *= 1 / self.unit
         np.multiply(powers[1], powers[1:3], out=powers[3:5])
         np.multiply(powers[2], powers[2], out=powers[5])
         return powers
 
-    def _weights(self, inside: Array) -> Array:
-        """How strongly each push acts where `inside` is the square of the distance from its middle: 1 to 0."""
-        flat, bell = inside[: self.flat], inside[self.flat :]
-        weights = np.empty_like(inside)
-        level = 1 - flat * flat
-        np.multiply(level, level, out=weights[: self.flat])
-        level = 1 - bell
-        np.multiply(level * level, level, out=weights[self.flat :])
-        return weights
+    def _levels(self, inside: Array) -> Array:
+        """What the pushes' weights are the cubes of, so that even their bend ends softly at the rim.
 
-    def _falls(self, inside: Array) -> Array:
-        """The derivative of the weights by `inside`."""
-        flat, bell = inside[: self.flat], inside[self.flat :]
-        return np.concatenate((-4 * flat * (1 - flat * flat), -3 * (1 - bell) ** 2))
+        inside: squares of distances from the middles, at most 1; it is written to.
+        """
+        flat = inside[: self.flat]
+        np.multiply(flat, flat, out=flat)
+        return np.asarray(np.subtract(1, inside, out=inside))
 
 
 def moved_face(field: Field, face: Face) -> Face:
@@ -247,9 +259,11 @@ def moved_face(field: Field, face: Face) -> Face:
     """
     assert face.landmarks is not None
     old = face.landmarks[:, :2].T.astype(np.float32)
-    new = old
-    for _ in range(_ROUNDS):
-        new = old - np.stack(field.at(*new))
+    new = old - field.at(*old)
+    for _ in range(_MAX_ROUNDS):
+        last, new = new, old - field.at(*new)
+        if cv2.norm(last, new, cv2.NORM_INF) < _CLOSE_PX:
+            break
     landmarks = face.landmarks.copy()
     landmarks[:, :2] = new.T
     lows, highs = new.min(axis=1) - old.min(axis=1), new.max(axis=1) - old.max(axis=1)
@@ -273,76 +287,63 @@ def warp(patch: Patch, field: Field) -> None:
     if rectangle is None:
         return
     patch = window(patch, rectangle)
-    lines = 2 if patch.format.field_order else 1
+    pixels, lines = patch.format.pixels, 2 if patch.format.field_order else 1
     for first in range(lines):
-        planes = [plane[first::lines] for plane in patch.planes]
-        if planes[0].size:
-            _resample(planes, field, (patch.x, patch.y + first), lines, patch.format)
+        luma, *chroma = (plane[first::lines] for plane in patch.planes)
+        top = patch.y + first + 0.5
+        _resample([luma], field, (patch.x + 0.5, top), (1, lines))
+        # A chroma sample lies at its first luma column, and between its luma lines.
+        down = lines << pixels.shift_y
+        top += (down - lines) / 2
+        _resample(chroma, field, (patch.x + 0.5, top), (1 << pixels.shift_x, down))
 
 
 def _resample(
-    planes: Sequence[NDArray[Any]],
-    field: Field,
-    origin: tuple[int, int],
-    lines: int,
-    format: StreamFormat,
+    planes: Sequence[NDArray[Any]], field: Field, first: tuple[float, float], apart: tuple[int, int]
 ) -> None:
-    """Resample one picture. origin: its first pixel. lines: how far apart its lines are."""
-    rows, columns = planes[0].shape
-    whole, half = _places_to_look(field, (rows, columns), origin, lines)
-    places = [whole[:rows, :columns]]
-    if len(planes) > 1:
-        places += [_chroma_places(whole, half, format.pixels, planes[1].shape[:2])] * 2
-    for plane, where in zip(planes, places, strict=False):
-        plane[...] = cv2.remap(plane, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    """Resample planes of one size. first: where the first sample lies. apart: luma pixels between samples."""
+    if not planes or not planes[0].size:
+        return
+    rows, columns = planes[0].shape[:2]
+    places = _places_to_look(field, (rows, columns), first, apart)
+    for plane in planes:
+        plane[...] = cv2.remap(plane, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def _places_to_look(
-    field: Field, shape: tuple[int, int], origin: tuple[int, int], lines: int
-) -> tuple[Array, Array]:
-    """For every pixel, and for every second: (rows, columns, 2) where to look, in pixels of this picture.
-
-    Whole numbers are the middles of pixels. Both reach beyond the last pixel.
-    """
-    step = 2
-    while field.unit >= 2 * step * _NODES * lines:
+    field: Field, shape: tuple[int, int], first: tuple[float, float], apart: tuple[int, int]
+) -> Array:
+    """(rows, columns, 2) where each sample looks, counted in samples; see _resample."""
+    step = 1
+    while field.unit >= 2 * step * _NODES * max(apart):
         step *= 2
-    columns, rows = (-(-length // step) + 2 * _MARGIN + 1 for length in shape[::-1])
+    rows, columns = (-(-length // step) + 2 * _MARGIN for length in shape)
     x = np.arange(-_MARGIN, columns - _MARGIN, dtype=np.float32) * step
     y = np.arange(-_MARGIN, rows - _MARGIN, dtype=np.float32) * step
     across, down = np.tile(x, rows), np.repeat(y, columns)
-    by_x, by_y = field.at(across + (origin[0] + 0.5), down * lines + (origin[1] + 0.5))
-    places = np.stack((across + by_x, down + by_y / lines), axis=1).reshape(rows, columns, 2)
-    half = cv2.sepFilter2D(places, cv2.CV_32F, _SHARPEN, _SHARPEN)
-    margin = _MARGIN * step // 2
-    while step > 2:
-        half, step = cv2.pyrUp(half), step // 2
-    whole = cv2.pyrUp(half)
-    return np.asarray(whole[2 * margin :, 2 * margin :]), np.asarray(half[margin:, margin:])
+    by_x, by_y = field.at(across * apart[0] + first[0], down * apart[1] + first[1])
+    across += by_x / apart[0]
+    down += by_y / apart[1]
+    places = cv2.merge((across, down)).reshape(rows, columns, 2)
+    margin = _MARGIN * step
+    if step > 1:
+        places = cv2.sepFilter2D(places, cv2.CV_32F, _SHARPEN, _SHARPEN)
+    while step > 1:
+        places, step = cv2.pyrUp(places), step // 2
+    return np.asarray(places[margin : margin + shape[0], margin : margin + shape[1]])
 
 
-def _chroma_places(
-    whole: Array, half: Array, pixels: PixelFormat, shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Where to look for each chroma sample, which lies at its first luma column, between its luma lines."""
-    level, scale = (half, 2) if pixels.shift_x and pixels.shift_y else (whole, 1)
-    across, down = 1 << pixels.shift_x, 1 << pixels.shift_y
-    level = level[:, :: across // scale]
-    rows, columns = shape
-    places = level[:: down // scale][:rows, :columns]
-    below = (down - 1) / 2 / scale
-    if below:
-        following = level[1 :: down // scale][:rows, :columns]
-        places = cv2.addWeighted(places, 1 - below, following, below, 0)
-    factors, middle = np.array((1 / across, 1 / down), np.float32), (down - 1) / 2 / down
-    places = places * factors
-    places[..., 1] -= np.float32(middle)
-    return np.asarray(places)
+def _steepest(push: Push) -> float:
+    """No direction in which the head may be seen makes the push steeper than this, as a part of a fold."""
+    longest, shortest = max(push.reach), min(push.reach)
+    by_shift, by_growth = (2.39, 1.78) if push.flat else (1.72, 0.89)
+    growth = abs(push.scale) + abs(push.widen) + abs(push.turn)
+    return math.hypot(*push.shift) * by_shift / shortest + growth * (1 + by_growth * longest / shortest)
 
 
 def _samples(middles: NDArray[np.float64], squares: NDArray[np.float64]) -> tuple[Array, Array]:
     """(n,) x and y of places, in the middles' units, among which each push is about as steep as it gets."""
-    xx, xy, _, yy = squares.T[:, :, None]
+    xx, xy, yy = squares.T[:, :, None]
     # A circle becomes the ellipse by the triangular root of its matrix.
     root = np.sqrt(xx)
     slant = xy / root

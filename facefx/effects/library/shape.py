@@ -49,33 +49,45 @@ class ShapeParams(EffectParams):
 _EYE = ("eye_inner", "eye_outer")
 _MOUTH = ("left_mouth_corner", "right_mouth_corner", "lip_top", "lip_bottom")
 # Lengths in face diameters (Mesh.size); a face is about 0.85 wide, its eyes 0.18 and its mouth 0.43. No push
-# reaches further beyond the oval than 0.2. Judged by eye on stills and clips: at 0.5 a change that is seen but
-# believed, at 1 as much as a face bears.
+# reaches further beyond the oval than 0.2. Judged by eye on stills and clips: at 0.5 a change that is seen
+# but believed, at 1 as much as a face bears.
 _SLIDERS = MappingProxyType(
     {
         "slim": both_sides(
-            Push(("ear", "jaw"), (0.20, 0.36, 0.22), shift=(-0.055, 0, 0), offset=(-0.02, 0.01, 0), flat=False)
+            Push(
+                ("ear", "jaw"), (0.20, 0.36, 0.22), shift=(-0.055, 0, 0), offset=(-0.02, 0.01, 0), flat=False
+            )
         ),
         "v_shape": (
             *both_sides(
-                Push(("jaw_front", "jaw"), (0.22, 0.30, 0.23), (-0.05, -0.01, 0), (-0.05, -0.05, 0), flat=False)
+                Push(
+                    ("jaw_front", "jaw"), (0.22, 0.30, 0.23), (-0.05, -0.01, 0), (-0.05, -0.05, 0), flat=False
+                )
             ),
-            Push(("chin",), (0.18, 0.18, 0.18), (0, 0.02, 0), flat=False),
+            Push(("chin",), (0.20, 0.20, 0.20), (0, 0.02, 0), flat=False),
         ),
         "chin": (Push(("chin",), (0.30, 0.21, 0.21), shift=(0, 0.06, 0), offset=(0, -0.02, 0), flat=False),),
         "jaw": both_sides(
             Push(("jaw",), (0.22, 0.25, 0.23), shift=(0.05, 0, 0), offset=(-0.05, -0.01, 0), flat=False)
         ),
         "cheekbones": both_sides(
-            Push(("cheekbone", "ear"), (0.22, 0.22, 0.22), shift=(0.045, 0, 0), offset=(-0.03, 0.05, 0), flat=False)
+            Push(
+                ("cheekbone", "ear"),
+                (0.22, 0.22, 0.22),
+                shift=(0.045, 0, 0),
+                offset=(-0.03, 0.05, 0),
+                flat=False,
+            )
         ),
-        "forehead": (Push(("forehead",), (0.46, 0.19, 0.19), shift=(0, -0.045, 0)),),
-        "nose_width": (Push(("nose_tip", "nose_base"), (0.23, 0.20, 0.20), offset=(0, -0.02, 0), widen=0.22),),
-        "nose_length": (Push(("nose_tip",), (0.22, 0.17, 0.20), shift=(0, 0.035, 0), offset=(0, 0.02, 0)),),
-        "eye_size": both_sides(Push(_EYE, (0.18, 0.18, 0.18), scale=0.25)),
-        "eye_distance": both_sides(Push(_EYE, (0.19, 0.16, 0.18), shift=(0.03, 0, 0))),
-        "eye_angle": both_sides(Push(_EYE, (0.18, 0.18, 0.18), turn=0.16)),
-        "mouth_size": (Push(_MOUTH, (0.34, 0.22, 0.25), scale=0.20),),
+        "forehead": (Push(("forehead",), (0.48, 0.20, 0.19), shift=(0, -0.045, 0)),),
+        "nose_width": (
+            Push(("nose_tip", "nose_base"), (0.25, 0.22, 0.22), offset=(0, -0.02, 0), widen=0.22),
+        ),
+        "nose_length": (Push(("nose_tip",), (0.24, 0.185, 0.20), shift=(0, 0.035, 0), offset=(0, 0.02, 0)),),
+        "eye_size": both_sides(Push(_EYE, (0.20, 0.20, 0.20), scale=0.25)),
+        "eye_distance": both_sides(Push(_EYE, (0.21, 0.18, 0.18), shift=(0.03, 0, 0))),
+        "eye_angle": both_sides(Push(_EYE, (0.20, 0.20, 0.20), turn=0.16)),
+        "mouth_size": (Push(_MOUTH, (0.37, 0.24, 0.27), scale=0.20),),
         "smile": (
             *both_sides(Push(("mouth_corner",), (0.17, 0.15, 0.15), (0.012, -0.04, 0), flat=False)),
             *both_sides(Push(("cheek",), (0.20, 0.20, 0.20), (0, -0.012, 0), flat=False)),
@@ -100,11 +112,7 @@ class Shape(Effect):
     def __init__(self, params: EffectParams) -> None:
         super().__init__(params)
         self._pushes = Pushes(
-            [
-                (push, getattr(self.params, name))
-                for name, pushes in _SLIDERS.items()
-                for push in pushes
-            ]
+            [(push, getattr(self.params, name)) for name, pushes in _SLIDERS.items() for push in pushes]
         )
         self._last: tuple[Face, Field | None] | None = None
 
