@@ -41,7 +41,7 @@ _CIRCLE = np.concatenate(
 )
 # A field is known at nodes, at least so many across a face, and grown as a cubic spline, which needs
 # so many more on each side.
-_NODES = 24
+_NODES = 28
 _MARGIN = 3
 # Undoes what growing by B-splines smooths, to the fourth order of the nodes' distance.
 _SHARPEN = np.array((-1, 8, -1), np.float32) / 6

@@ -79,7 +79,7 @@ _SLIDERS = MappingProxyType(
                 flat=False,
             )
         ),
-        "forehead": (Push(("forehead",), (0.48, 0.20, 0.19), shift=(0, -0.045, 0)),),
+        "forehead": (Push(("forehead",), (0.45, 0.19, 0.19), shift=(0, -0.045, 0)),),
         "nose_width": (
             Push(("nose_tip", "nose_base"), (0.25, 0.22, 0.22), offset=(0, -0.02, 0), widen=0.22),
         ),
