@@ -68,7 +68,8 @@ class Push:
     plus offset, is the middle. reach: half axes of the ellipsoid that it acts in. shift: how far what
     comes to lie in the middle has moved. scale: growth by so much of the distance from the middle; widen:
     the same along x only; turn: by so many radians, from x up to the forehead. flat: nearly all in the inner
-    half, else a bell.
+    half, else a bell. side: 1 for the subject's left, -1 for the right. hidden: it fades while its side turns
+    away from the viewer, as the sine of that angle passes from the first to the second.
     """
 
     points: tuple[str, ...]
@@ -79,6 +80,8 @@ class Push:
     widen: float = 0.0
     turn: float = 0.0
     flat: bool = True
+    side: int = 0
+    hidden: tuple[float, float] = (0.75, 0.95)
 
 
 def both_sides(push: Push) -> tuple[Push, Push]:
@@ -94,8 +97,9 @@ def both_sides(push: Push) -> tuple[Push, Push]:
         shift=(-push.shift[0], *push.shift[1:]),
         offset=(-push.offset[0], *push.offset[1:]),
         turn=-push.turn,
+        side=-1,
     )
-    return replace(push, points=left), mirrored
+    return replace(push, points=left, side=1), mirrored
 
 
 class Pushes:
@@ -118,6 +122,8 @@ class Pushes:
         self._shift = np.array([push.shift for push, _ in acting]).reshape(-1, 3) * amounts
         kinds = [(push.scale, push.widen, push.turn) for push, _ in acting]
         self._kinds = np.array(kinds).reshape(-1, 3) * amounts
+        self._side = np.array([push.side for push, _ in acting])
+        self._hidden = np.array([push.hidden for push, _ in acting]).reshape(-1, 2)
         # However a head is turned, its field is no steeper.
         self._steepest = sum(abs(amount) * _steepest(push) for push, amount in acting)
 
@@ -136,20 +142,31 @@ class Pushes:
         unit = max(mesh.size, 1e-6)
         corners = points[:4].tolist()
         origin = (corners[0][0] + corners[1][0]) / 2, (corners[0][1] + corners[1][1]) / 2
-        axes = _head_axes(corners)
+        axes, away = _head_axes(corners)
         middles = self._means @ ((points[:, :2] - origin) / unit) + self._offset @ axes
         # The outline of an ellipsoid in the picture: squares of half axes add up along their directions.
         squares = self._reach2 @ (axes[:, :, None] * axes[:, None, :]).reshape(3, 4)[:, (0, 1, 3)] + _THINNEST
         (a, b), (c, d), _ = axes.tolist()
         turn = a * d - b * c
         kinds = np.array(((1, 0, 0, 1), (a * a, a * b, a * b, b * b), (0, turn, -turn, 0)))
-        field = Field.of(origin, unit, self._flat, middles, squares, self._shift @ axes, self._kinds @ kinds)
+        seen = self._seen(away)
+        shift, matrices = self._shift @ axes * seen, self._kinds @ kinds * seen
+        field = Field.of(origin, unit, self._flat, middles, squares, shift, matrices)
         if self._steepest <= _STEEPEST:
             return field
         # Smooth functions of the landmarks too, so that the strength is steady.
         samples = (middles[:, None] + self._samples @ axes).reshape(-1, 2) * unit + origin
         steepest = field.steepness(samples[:, 0], samples[:, 1])
         return field if steepest <= _STEEPEST else replace(field, push=field.push * (_STEEPEST / steepest))
+
+    def _seen(self, away: float) -> NDArray[np.float64]:
+        """(p, 1) 1 to 0: how much of each push is left where the head's left points away so far, -1 to 1.
+
+        Behind the nose and the mouth a push would dent those.
+        """
+        first, last = self._hidden.T
+        part = np.clip((last - self._side * away) / (last - first), 0, 1)
+        return np.asarray((part * part * (3 - 2 * part))[:, None])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,11 +370,11 @@ def _steepest(push: Push) -> float:
     return math.hypot(*push.shift) * by_shift / shortest + growth * (1 + by_growth * longest / shortest)
 
 
-def _head_axes(points: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """(3, 2) the head's axes as the picture shows them: to the subject's left, down, back; shorter than 1
-    where they point out of it.
+def _head_axes(points: Sequence[Sequence[float]]) -> tuple[NDArray[np.float64], float]:
+    """(3, 2) the head's axes as the picture shows them, and how far the first points away from the viewer.
 
-    points: x, y, z of _AXES_POINTS.
+    The axes: to the subject's left, down, back; shorter than 1 where they point out of the picture. points:
+    x, y, z of _AXES_POINTS.
     """
     left, right, top, bottom = points
     across = _unit([a - b for a, b in zip(left, right, strict=True)])
@@ -365,7 +382,7 @@ def _head_axes(points: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     along = sum(a * b for a, b in zip(across, down, strict=True))
     down = _unit([a - along * b for a, b in zip(down, across, strict=True)])
     back = (across[1] * down[2] - across[2] * down[1], across[2] * down[0] - across[0] * down[2])
-    return np.array((across[:2], down[:2], back))
+    return np.array((across[:2], down[:2], back)), across[2]
 
 
 def _unit(vector: Sequence[float]) -> list[float]:

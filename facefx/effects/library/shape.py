@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from pydantic import Field as Parameter
@@ -46,6 +47,11 @@ class ShapeParams(EffectParams):
     smile: float = _both_ways("Corners of the mouth: down (-1) to up (1).")
 
 
+def _outline(push: Push) -> tuple[Push, Push]:
+    """Both sides of the face's outline; the far one is soft cheek long before it is out of sight."""
+    return both_sides(replace(push, hidden=(0.3, 0.7)))
+
+
 _EYE = ("eye_inner", "eye_outer")
 _MOUTH = ("left_mouth_corner", "right_mouth_corner", "lip_top", "lip_bottom")
 # Lengths in face diameters (Mesh.size); a face is about 0.85 wide, its eyes 0.18 and its mouth 0.43. No push
@@ -53,31 +59,21 @@ _MOUTH = ("left_mouth_corner", "right_mouth_corner", "lip_top", "lip_bottom")
 # but believed, at 1 as much as a face bears.
 _SLIDERS = MappingProxyType(
     {
-        "slim": both_sides(
-            Push(
-                ("ear", "jaw"), (0.20, 0.36, 0.22), shift=(-0.055, 0, 0), offset=(-0.02, 0.01, 0), flat=False
-            )
+        "slim": _outline(
+            Push(("ear", "jaw"), (0.20, 0.36, 0.22), (-0.055, 0, 0), (-0.02, 0.01, 0), flat=False)
         ),
         "v_shape": (
-            *both_sides(
+            *_outline(
                 Push(
                     ("jaw_front", "jaw"), (0.22, 0.30, 0.23), (-0.05, -0.01, 0), (-0.05, -0.05, 0), flat=False
                 )
             ),
-            Push(("chin",), (0.20, 0.20, 0.20), (0, 0.02, 0), flat=False),
+            Push(("chin",), (0.18, 0.18, 0.18), (0, 0.02, 0), flat=False),
         ),
-        "chin": (Push(("chin",), (0.30, 0.21, 0.21), shift=(0, 0.06, 0), offset=(0, -0.02, 0), flat=False),),
-        "jaw": both_sides(
-            Push(("jaw",), (0.22, 0.25, 0.23), shift=(0.05, 0, 0), offset=(-0.05, -0.01, 0), flat=False)
-        ),
-        "cheekbones": both_sides(
-            Push(
-                ("cheekbone", "ear"),
-                (0.21, 0.21, 0.17),
-                shift=(0.045, 0, 0),
-                offset=(-0.04, 0.05, 0),
-                flat=False,
-            )
+        "chin": (Push(("chin",), (0.30, 0.21, 0.21), (0, 0.06, 0), (0, -0.02, 0), flat=False),),
+        "jaw": _outline(Push(("jaw",), (0.22, 0.25, 0.23), (0.05, 0, 0), (-0.05, -0.01, 0), flat=False)),
+        "cheekbones": _outline(
+            Push(("cheekbone", "ear"), (0.21, 0.21, 0.17), (0.045, 0, 0), (-0.04, 0.05, 0), flat=False)
         ),
         "forehead": (Push(("forehead",), (0.45, 0.19, 0.19), shift=(0, -0.045, 0)),),
         "nose_width": (
