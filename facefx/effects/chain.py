@@ -93,6 +93,8 @@ class EffectChain:
         for effect in self.effects:
             effect.shared = shared
             effect.prepare(format, seed)
+        # Where nothing comes after a warp, nobody asks where it has put the face.
+        self._moving = len(self.effects) > 1
         self._groups = (
             [effect for effect in self.effects if effect.family != "privacy"],
             [effect for effect in self.effects if effect.family == "privacy"],
@@ -168,7 +170,7 @@ class EffectChain:
             if region is None:
                 continue
             wanted.append((effect, face, region))
-            if effect.family == "geometry":
+            if effect.family == "geometry" and self._moving:
                 moved = effect.moved(face)
                 face = replace(moved, xyxy=_around(face.xyxy, moved.xyxy))
         return wanted, face
