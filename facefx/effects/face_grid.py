@@ -26,6 +26,7 @@ __all__ = [
     "face_skin",
     "fine_texture",
     "grown",
+    "luma_on",
     "on_squares",
     "skin_key",
     "skin_mask",
@@ -78,6 +79,19 @@ class FaceSkin:
     part: Patch
     grid: Grid
     weight: Small
+
+    def around(self, points: Points, margin: float) -> FaceSkin | None:
+        """The same about some points and a margin, both in luma pixels; None if the patch holds none of it."""
+        part, step = self.part, int(self.grid.step_x)
+        x0, y0, x1, y1 = on_squares(points, step, part.format, margin)
+        box = max(x0, part.x), max(y0, part.y), min(x1, part.x + part.width), min(y1, part.y + part.height)
+        rectangle = Patch.rectangle(part.format, box) if box[0] < box[2] and box[1] < box[3] else None
+        if rectangle is None:
+            return None
+        inner = window(part, rectangle)
+        grid = Grid.shrunk(inner, step)
+        top, left = (inner.y - part.y) // step, (inner.x - part.x) // step
+        return FaceSkin(inner, grid, self.weight[top : top + grid.height, left : left + grid.width])
 
 
 def face_grid(shared: Shared, face: Face, format: StreamFormat) -> FaceGrid:
@@ -205,6 +219,12 @@ def grown(small: NDArray[Any], grid: Grid, part: Patch, plane: int) -> NDArray[A
     shrinks = size[0] < small.shape[1] or size[1] < small.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(small, size, interpolation=how)[:rows, :columns])
+
+
+def luma_on(part: Patch, grid: Grid) -> Small:
+    """Return a patch's luma on a grid of squares that begins where it does."""
+    step = int(grid.step_x)
+    return shrink(part.planes[0], step, step, grid.size)
 
 
 def chroma_on(part: Patch, grid: Grid) -> list[Small]:

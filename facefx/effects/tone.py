@@ -1,4 +1,4 @@
-"""Brighter, darker, more or less coloured: what retouching does to codes, under a mask, within the legal range."""
+"""Brighter, redder, less coloured: what retouching does to codes, under a mask, within the legal range."""
 
 from __future__ import annotations
 

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from facefx.effects.face_grid import grown
+from facefx.effects.face_grid import grown, luma_on
 from facefx.effects.feature_effect import FeatureEffect, outline_area, towards_neutral
-from facefx.effects.guided import shrink
 from facefx.effects.masks import Grid, Mask, Mesh, Points, soft_masks
 from facefx.effects.skin_effect import StrengthParams
 from facefx.effects.tone import curve_table, lift, mean_under, stepwise
@@ -55,8 +54,7 @@ class Eyes(FeatureEffect):
         """Brighten what is not dark, and clear what is bright."""
         mask = _within(mesh, grid)
         black, white = self.format.color.luma_range
-        step = int(grid.step_x)
-        luma = shrink(part.planes[0], step, step, grid.size) - np.float32(black)
+        luma = luma_on(part, grid) - np.float32(black)
         mean = mean_under(luma, mask)
         if mean <= 1:
             return

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from facefx.effects.effect import Effect, Rectangle
 from facefx.effects.face_grid import face_grid, grown, on_squares
-from facefx.effects.kernels import window
 from facefx.effects.guided import shrink
+from facefx.effects.kernels import window
 from facefx.effects.masks import Grid, Mesh, Points, soft_mask
 from facefx.effects.skin import skin_outline
 from facefx.effects.skin_effect import StrengthParams

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from facefx.effects.face_grid import chroma_on, grown
+from facefx.effects.face_grid import chroma_on, grown, luma_on
 from facefx.effects.feature_effect import FeatureEffect, towards_neutral
-from facefx.effects.guided import blurred, shrink
+from facefx.effects.guided import blurred
 from facefx.effects.masks import Grid, Mask, Mesh, Points, soft_masks
 from facefx.effects.skin_effect import StrengthParams
 from facefx.effects.tone import curve_table, lift, mean_under, stepwise
@@ -77,8 +77,8 @@ class Teeth(FeatureEffect):
             [(inner, "inside"), (inner, "outside"), (outer, "inside")], grid, fade
         )
         lips = cv2.min(mouth, cv2.bitwise_not(not_lips))
-        color, step, sigma = self.format.color, int(grid.step_x), _GRAIN * mesh.size / grid.step_x
-        luma = blurred(shrink(part.planes[0], step, step, grid.size), sigma) - np.float32(color.luma_range[0])
+        color, sigma = self.format.color, _GRAIN * mesh.size / grid.step_x
+        luma = blurred(luma_on(part, grid), sigma) - np.float32(color.luma_range[0])
         luma_of_lips = max(mean_under(luma, lips), 1.0)
         chroma = chroma_on(part, grid)
         redness = blurred(chroma[1], sigma) - np.float32(color.neutral) if chroma else np.zeros_like(luma)
