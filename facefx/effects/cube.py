@@ -218,7 +218,7 @@ def code_table(cube: Cube, color: Color) -> CodeTable:
     # A few luma codes at a time: all of them at once would be hundreds of megabytes.
     for first in range(0, codes, 64):
         luma = (np.arange(first, min(first + 64, codes), dtype=np.float32) - black) / (white - black)
-        rgb = np.clip(luma[:, None, None] + offsets, 0, 1).reshape(-1, 3)
+        rgb = np.clip(luma[:, None, None] + offsets, 0, 1, dtype=np.float32).reshape(-1, 3)
         gain = (cube.look_up(rgb) - rgb).reshape(len(luma), nodes, nodes, 3)
         luma_gain = gain @ np.array([k_red, k_green, k_blue], np.float32)
         part = slice(first, first + len(luma))

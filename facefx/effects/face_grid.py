@@ -81,7 +81,7 @@ class FaceSkin:
     weight: Small
 
     def around(self, points: Points, margin: float) -> FaceSkin | None:
-        """The same about some points and a margin, both in luma pixels; None if the patch holds none of it."""
+        """The same about some points and a margin in luma pixels; None if the patch holds none of it."""
         part, step = self.part, int(self.grid.step_x)
         x0, y0, x1, y1 = on_squares(points, step, part.format, margin)
         box = max(x0, part.x), max(y0, part.y), min(x1, part.x + part.width), min(y1, part.y + part.height)

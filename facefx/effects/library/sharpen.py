@@ -14,7 +14,7 @@ from facefx.effects.effect import Effect, Rectangle
 from facefx.effects.face_grid import face_grid, grown, on_squares
 from facefx.effects.guided import shrink
 from facefx.effects.kernels import window
-from facefx.effects.masks import Grid, Mesh, Points, soft_mask
+from facefx.effects.masks import Fade, Grid, Mesh, Points, soft_mask
 from facefx.effects.skin import skin_outline
 from facefx.effects.skin_effect import StrengthParams
 from facefx.effects.tone import add_change
@@ -80,7 +80,7 @@ class Sharpen(Effect):
             return
         part, place = window(patch, rectangle), face_grid(self.shared, face, self.format)
         grid = Grid.shrunk(part, place.step)
-        fade = "inside" if self.params.on == "face" else "outside"
+        fade: Fade = "inside" if self.params.on == "face" else "outside"
         mask = soft_mask(self._outlines(place.mesh), grid, place.fade, fade)
         weight = grown(mask, grid, part, 0)
         fields = 2 if self.format.field_order else 1
