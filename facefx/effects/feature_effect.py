@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 import cv2
@@ -17,12 +18,30 @@ from facefx.effects.skin_effect import StrengthParams
 from facefx.effects.tone import add_change, stepwise
 from facefx.values import Face, Patch
 
-__all__ = ["FeatureEffect", "outline_area", "towards_neutral"]
+__all__ = ["FeatureEffect", "FeaturePlace", "Opened", "outline_area", "towards_neutral"]
 
 # A smaller face has no features to see: nothing is done up to the first, and all from the second on.
 _NO_SIZE_PX, _FULL_SIZE_PX = 32.0, 56.0
 # The grid has squares of pixels, at least so many across a face: an eye is a fifth of that high.
 _FACE_SAMPLES = 192
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An outline within which something shows. openness: 0..1, how much of it is to be done."""
+
+    outline: Points
+    openness: float
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlace:
+    """One face's eyes or mouth. step: luma pixels that a square of the grid is wide. region: xyxy, if any."""
+
+    mesh: Mesh
+    opened: list[Opened]
+    step: int
+    region: Rectangle | None
 
 
 class FeatureEffect(Effect):
@@ -33,11 +52,11 @@ class FeatureEffect(Effect):
     params: StrengthParams
 
     @abstractmethod
-    def outlines(self, mesh: Mesh) -> list[Points]:
+    def opened(self, mesh: Mesh) -> list[Opened]:
         """What it may touch lies within these; [] where nothing is to be done, as in a closed mouth."""
 
     @abstractmethod
-    def retouch(self, part: Patch, mesh: Mesh, grid: Grid, strength: float) -> None:
+    def retouch(self, part: Patch, place: FeaturePlace, grid: Grid, strength: float) -> None:
         """Change the planes of a part of a patch in place.
 
         grid: of the part. strength: 0..1, not 0.
@@ -47,9 +66,7 @@ class FeatureEffect(Effect):
         """The outlines' box, on whole squares of the grid; None where nothing is to be done."""
         if not self.params.strength:
             return None
-        mesh = self.shared.mesh(face)
-        outlines = self.outlines(mesh) if mesh.size > _NO_SIZE_PX else []
-        return on_squares(np.concatenate(outlines), self._step(mesh), self.format) if outlines else None
+        return self._place(face).region
 
     def apply(self, patch: Patch, face: Face) -> None:
         """Change what the outlines hold, as much as the face's size allows."""
@@ -57,21 +74,29 @@ class FeatureEffect(Effect):
         rectangle = Patch.rectangle(self.format, region) if region else None
         if rectangle is None:
             return
-        mesh, part = self.shared.mesh(face), window(patch, rectangle)
-        presence = stepwise(mesh.size, _NO_SIZE_PX, _FULL_SIZE_PX)
-        self.retouch(part, mesh, Grid.shrunk(part, self._step(mesh)), self.params.strength * presence)
+        place, part = self._place(face), window(patch, rectangle)
+        strength = self.params.strength * stepwise(place.mesh.size, _NO_SIZE_PX, _FULL_SIZE_PX)
+        self.retouch(part, place, Grid.shrunk(part, place.step), strength)
 
-    def _step(self, mesh: Mesh) -> int:
+    def _place(self, face: Face) -> FeaturePlace:
+        """Where it is done; found once, for apply follows region."""
+        return self.shared.get(face, ("place", self.name), lambda: self._found(self.shared.mesh(face)))
+
+    def _found(self, mesh: Mesh) -> FeaturePlace:
+        opened = self.opened(mesh) if mesh.size > _NO_SIZE_PX else []
         step = 1
         while mesh.size >= 2 * step * _FACE_SAMPLES:
             step *= 2
-        return step
+        points = [each.outline for each in opened]
+        region = on_squares(np.concatenate(points), step, self.format) if points else None
+        return FeaturePlace(mesh, opened, step, region)
 
 
 def outline_area(points: Points) -> float:
     """Return the area of an outline in pixels squared, whichever way round it runs."""
-    x, y = points[:, 0], points[:, 1]
-    return abs(float(np.vdot(x, np.roll(y, -1)) - np.vdot(y, np.roll(x, -1)))) / 2
+    # About a corner, so that an area is not a small difference of large numbers.
+    x, y = (points - points[0]).T
+    return abs(float(x[:-1] @ y[1:] - y[:-1] @ x[1:])) / 2
 
 
 def towards_neutral(part: Patch, grid: Grid, weight: Mask, shares: tuple[float, float]) -> None:

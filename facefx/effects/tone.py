@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facefx.effects.masks import Mask
 from facefx.values import Color
 
-__all__ = ["add_change", "curve_table", "lift", "mean_under", "shift", "stepwise"]
+__all__ = ["add_change", "curve_table", "lift", "mean_under", "ramp", "shift", "stepwise"]
 
 Plane = NDArray[Any]
 
@@ -19,14 +19,24 @@ Plane = NDArray[Any]
 _PARTS = 8
 
 
-def stepwise(value: Any, low: float, high: float) -> Any:
-    """Return 0..1: how far a number, or each of an array, is from low to high; low may be the higher.
+def stepwise(value: float, low: float, high: float) -> float:
+    """Return 0..1: how far a value is from low to high; low may be the higher.
 
     >>> stepwise(3.0, 2.0, 6.0), stepwise(9.0, 2.0, 6.0), stepwise(1.0, 2.0, 0.0)
     (0.25, 1.0, 0.5)
     """
-    part = (value - low) / (high - low)
-    return np.clip(part, 0, 1) if isinstance(part, np.ndarray) else min(max(part, 0.0), 1.0)
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def ramp(values: NDArray[np.float32], low: float, high: float) -> Mask:
+    """Return the same of an array as 0..255, rounded.
+
+    >>> ramp(np.float32([[1, 3, 9]]), 2, 6).tolist()
+    [[0, 64, 255]]
+    """
+    steep = 255 / (high - low)
+    # NumPy takes three passes for what is one here.
+    return np.asarray(cv2.addWeighted(values, steep, values, 0, -low * steep, dtype=cv2.CV_8U), np.uint8)
 
 
 def curve_table(color: Color, gain: NDArray[np.float64]) -> Plane:

@@ -8,31 +8,42 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from facefx.effects.face_grid import FaceSkin, chroma_on, grown, small_luma
+from facefx.effects.face_grid import FaceSkin, chroma_on, grown, small_luma, wide_mask
 from facefx.effects.guided import Small, blurred
 from facefx.effects.kernels import separate_planes
-from facefx.effects.masks import Mesh, Points, middle, soft_masks
+from facefx.effects.masks import Mesh, Points, middle
 from facefx.effects.skin_effect import SkinEffect, StrengthParams
-from facefx.effects.tone import add_change, mean_under, stepwise
+from facefx.effects.tone import add_change, mean_under, ramp
 from facefx.values import Face, Patch
 
 __all__ = ["Circles"]
 
-# Lengths in widths of the eye, downwards from the lower lid: where the dark circle ends, and where the cheek
-# that it is compared with begins and ends.
-_CIRCLE, _CHEEK_TOP, _CHEEK_BOTTOM = 0.55, 0.75, 1.25
+# Lengths in widths of the eye, downwards from the lower lid: where the dark circle begins and ends, and where
+# the cheek does that it is compared with.
+_LID, _CIRCLE, _CHEEK_TOP, _CHEEK_BOTTOM = 0.08, 0.55, 0.75, 1.25
 # Lengths in face diameters: sigma of the fade, and of the tone, without wrinkles and lashes.
-_FADE, _TONE = 0.03, 0.02
+_FADE, _TONE = 0.025, 0.02
+_NEAR = np.ones((5, 5), np.uint8)
 # Of the difference to the cheek this is made up for at full strength: a bag below the eye keeps its shape.
 _SHARE = 0.85
-# Darker than the cheek by so much of its luma, and it is no circle but a frame or a lash: from the first on,
-# less is done, and nothing from the second on.
-_DEEP, _TOO_DEEP = 0.35, 0.6
+# Darker than the cheek by so much of its luma, and it is no circle but a frame or a lash: less is done from the
+# first on, and nothing from the second on.
+_DEEP, _TOO_DEEP = 0.4, 0.6
 # Chroma goes along where luma is darker by so much, in parts of the cheek's.
 _DARKER = 0.12
 
-# Places along the line between the corners of an eye, at which the outlines below it are drawn.
-_ALONG = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
+# The corners of both outlines below an eye: how far along the line between its corners; how much of the lower
+# lid's depth below, and how many widths more.
+_ALONG = np.linspace(0, 1, 9, dtype=np.float32)
+_BOW = np.sqrt(1 - (2 * _ALONG - 1) ** 2)
+_CORNERS = np.concatenate(
+    [
+        np.stack([_ALONG, _BOW, _LID + 0 * _BOW], 1),
+        np.stack([_ALONG, 0 * _BOW + 1, _CIRCLE * (0.4 + 0.6 * _BOW)], 1)[::-1],
+        [(_ALONG[1], 1, _CHEEK_TOP), (_ALONG[-2], 1, _CHEEK_TOP)],
+        [(_ALONG[-2], 1, _CHEEK_BOTTOM), (_ALONG[1], 1, _CHEEK_BOTTOM)],
+    ]
+).astype(np.float32)
 
 
 class CirclesParams(StrengthParams):
@@ -46,7 +57,7 @@ class CirclesParams(StrengthParams):
 class Circles(SkinEffect):
     """Bring what is darker below the eyes towards the tone of the cheek under it, lines and pores kept.
 
-    Nothing is made darker than it is; frames of glasses, lashes and eyes keep their codes bit for bit.
+    Nothing is made darker than it is; frames of glasses and lashes are told apart by how dark they are.
     """
 
     name = "circles"
@@ -55,7 +66,10 @@ class Circles(SkinEffect):
     def retouch(self, patch: Patch, face: Face, skin: FaceSkin, strength: float) -> None:
         """Lighten both sides, each towards its own cheek."""
         mesh = self.shared.mesh(face)
-        outlines = [outline for side in ("left", "right") for outline in _outlines(mesh, side)]
+        eyes = middle(mesh.outline("left_eye")) + middle(mesh.outline("right_eye"))
+        down = middle(mesh.outline("lips_outer")) - eyes / 2
+        down /= max(math.hypot(*down.tolist()), 1.0)
+        outlines = [outline for side in ("left", "right") for outline in _outlines(mesh, side, down)]
         around = skin.around(np.concatenate(outlines), _FADE * mesh.size)
         if around is None:
             return
@@ -70,21 +84,26 @@ class Circles(SkinEffect):
     def _changes(self, skin: FaceSkin, mesh: Mesh, outlines: list[Points]) -> tuple[Small, list[Small]]:
         """What luma, and U and V, lack to be as the cheek, on the grid; 0 where there is no circle."""
         black = np.float32(self.format.color.luma_range[0])
-        weight, grid = skin.weight, skin.grid
+        grid, fade = skin.grid, _FADE * mesh.size
         values = [small_luma(skin.part, grid, mesh.size) - black, *chroma_on(skin.part, grid)]
+        changes = [np.zeros_like(values[0]) for _ in values]
+        masks = [wide_mask([outline], grid, fade) for outline in outlines]
+        cheeks = [[mean_under(value, cheek * skin.weight) for value in values] for cheek in masks[1::2]]
+        brightest = max(luma for luma, *_ in cheeks)
+        if brightest <= 1:
+            return changes[0], changes[1:]
+        # Skin ends well before a lid: up to there, and over what is not too dark.
+        weight = cv2.dilate(skin.weight, _NEAR)
+        bright = ramp(values[0], (1 - _TOO_DEEP) * brightest, (1 - _DEEP) * brightest)
+        weight = cv2.multiply(weight, bright, scale=1 / 255, dtype=cv2.CV_32F)
         tones = _weighted_blur(values, weight, _TONE * mesh.size / grid.step_x)
-        changes = [np.zeros_like(weight) for _ in values]
-        masks = soft_masks([([outline], "across") for outline in outlines], grid, _FADE * mesh.size)
-        for circle, cheek in zip(masks[::2], masks[1::2], strict=True):
-            cheek_weight = cheek * weight
-            luma, *chroma = (mean_under(value, cheek_weight) for value in values)
+        for circle, (luma, *chroma) in zip(masks[::2], cheeks, strict=True):
             if luma <= 1:
                 continue
             darker = np.maximum(1 - tones[0] * np.float32(1 / luma), 0)
-            share = cv2.multiply(weight, circle, scale=1 / 255, dtype=cv2.CV_32F)
-            share *= stepwise(darker, _TOO_DEEP, _DEEP)
+            share = weight * circle
             changes[0] += share * darker * np.float32(luma)
-            share *= stepwise(darker, 0.0, _DARKER)
+            share = cv2.multiply(share, ramp(darker, 0.0, _DARKER), scale=1 / 255, dtype=cv2.CV_32F)
             for change, level, tone in zip(changes[1:], chroma, tones[1:], strict=True):
                 change += share * (np.float32(level) - tone)
         return changes[0], changes[1:]
@@ -97,24 +116,18 @@ def _weighted_blur(values: list[Small], weight: Small, sigma: float) -> list[Sma
     return [total * share for total in sums[1:]]
 
 
-def _outlines(mesh: Mesh, side: str) -> tuple[Points, Points]:
-    """Where a dark circle may be below an eye, and the cheek under it."""
-    outer, inner = (np.array(mesh.point(f"{side}_eye_{end}"), np.float32) for end in ("outer", "inner"))
-    across = inner - outer
-    width = max(math.hypot(*across.tolist()), 1.0)
-    eyes = middle(mesh.outline("left_eye")) + middle(mesh.outline("right_eye"))
-    down = middle(mesh.outline("lips_outer")) - eyes / 2
-    down = down * np.float32(width / max(math.hypot(*down.tolist()), 1.0))
+def _outlines(mesh: Mesh, side: str, down: Points) -> tuple[Points, Points]:
+    """Where a dark circle may be below an eye, and the cheek under it.
+
+    down: the way from the eyes to the mouth, of length 1.
+    """
+    outer, inner = mesh.point(f"{side}_eye_outer"), mesh.point(f"{side}_eye_inner")
+    lid = mesh.point(f"{side}_eye_bottom")
+    (right, below), (x, y) = down.tolist(), (inner[0] - outer[0], inner[1] - outer[1])
+    width = max(math.hypot(x, y), 1.0)
     # How deep the lower lid hangs below the line between the corners, seen along the way down.
-    from_line = (mesh.outline(f"{side}_eye") - outer) / np.float32(width)
-    slope = float(across @ down) / width**2
-    hangs = from_line @ down - slope * (from_line @ across)
-    level = max(float(hangs.max()) / width, 0.0)
-    bow = np.sqrt(1 - (2 * _ALONG - 1) ** 2)
-    lid = outer + _ALONG * across
-    top, bottom = lid + level * bow * down, lid + (level + _CIRCLE * (0.4 + 0.6 * bow)) * down
-    cheek_top, cheek_bottom = (
-        lid[1:-1] + (level + _CHEEK_TOP) * down,
-        lid[1:-1] + (level + _CHEEK_BOTTOM) * down,
-    )
-    return np.concatenate([top, bottom[::-1]]), np.concatenate([cheek_top, cheek_bottom[::-1]])
+    turn = right * y - below * x
+    hangs = (x * (outer[1] - lid[1]) - y * (outer[0] - lid[0])) / turn if abs(turn) > width / 4 else 0.0
+    lower = np.float32(max(hangs, 0.0)) * _CORNERS[:, 1] + np.float32(width) * _CORNERS[:, 2]
+    corners = np.float32(outer) + _CORNERS[:, :1] * np.float32((x, y)) + lower[:, None] * down
+    return corners[:-4], corners[-4:]

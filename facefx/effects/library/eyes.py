@@ -7,24 +7,24 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.face_grid import grown, luma_on
-from facefx.effects.feature_effect import FeatureEffect, outline_area, towards_neutral
-from facefx.effects.masks import Grid, Mask, Mesh, Points, soft_masks
+from facefx.effects.feature_effect import FeatureEffect, FeaturePlace, Opened, outline_area, towards_neutral
+from facefx.effects.masks import Grid, Mask, Mesh, soft_masks
 from facefx.effects.skin_effect import StrengthParams
-from facefx.effects.tone import curve_table, lift, mean_under, stepwise
+from facefx.effects.tone import curve_table, lift, mean_under, ramp, stepwise
 from facefx.values import Patch
 
 __all__ = ["Eyes"]
 
 _EYES = ("left_eye", "right_eye")
-# Sigma of the fade within the lids, in face diameters.
-_FADE = 0.0035
+# Sigma of the fade within the lids, in face diameters, and in squares of the grid at least.
+_FADE, _LEAST_FADE = 0.0045, 0.3
 # How far an eye is open: its area by the square of its width. Nothing is done up to the first.
 _SHUT, _OPEN = 0.09, 0.15
 # Luma as a part of the eyes' mean: pupils and lashes lie below the first, the white above the last. An
 # iris lies between, and gets what is due to it in proportion.
 _PUPIL, _IRIS, _WHITE, _BRIGHT = 0.35, 0.9, 0.9, 1.3
 # What a middle grey gains at full strength is a quarter of this, of black to white.
-_GAIN = 0.6
+_GAIN = 0.55
 # Of the colour (redness, yellowness) of the white, this is taken away at full strength.
 _CLEARED = 0.45
 
@@ -46,24 +46,25 @@ class Eyes(FeatureEffect):
     name = "eyes"
     Params = EyesParams
 
-    def outlines(self, mesh: Mesh) -> list[Points]:
+    def opened(self, mesh: Mesh) -> list[Opened]:
         """The eyes that are open."""
-        return [mesh.outline(name) for name in _EYES if _openness(mesh, name)]
+        eyes = [Opened(mesh.outline(name), _openness(mesh, name)) for name in _EYES]
+        return [eye for eye in eyes if eye.openness]
 
-    def retouch(self, part: Patch, mesh: Mesh, grid: Grid, strength: float) -> None:
+    def retouch(self, part: Patch, place: FeaturePlace, grid: Grid, strength: float) -> None:
         """Brighten what is not dark, and clear what is bright."""
-        mask = _within(mesh, grid)
+        mask = _within(place, grid)
         black, white = self.format.color.luma_range
         luma = luma_on(part, grid) - np.float32(black)
         mean = mean_under(luma, mask)
         if mean <= 1:
             return
         level = np.clip((np.arange(self.format.color.peak + 1) - black) / (white - black), 0, 1)
-        due = stepwise(level * (white - black) / mean, _PUPIL, _IRIS)
+        due = np.clip((level * (white - black) / mean - _PUPIL) / (_IRIS - _PUPIL), 0, 1)
         table = curve_table(self.format.color, _GAIN * due * level * (1 - level))
-        bright = stepwise(luma, _WHITE * mean, _BRIGHT * mean)
+        bright = ramp(luma, _WHITE * mean, _BRIGHT * mean)
         lift(part.planes[0], table, grown(mask, grid, part, 0), strength)
-        weight = cv2.multiply(mask, bright, dtype=cv2.CV_8U)
+        weight = cv2.multiply(mask, bright, scale=1 / 255)
         towards_neutral(part, grid, weight, (strength * _CLEARED, strength * _CLEARED))
 
 
@@ -73,8 +74,11 @@ def _openness(mesh: Mesh, name: str) -> float:
     return float(stepwise(outline_area(mesh.outline(name)) / max(width, 1.0), _SHUT, _OPEN))
 
 
-def _within(mesh: Mesh, grid: Grid) -> Mask:
-    """Both eyes within their lids, each as much as it is open."""
-    fade = max(_FADE * mesh.size, 0.3 * grid.step_x)
-    left, right = soft_masks([([mesh.outline(name)], "inside") for name in _EYES], grid, fade)
-    return np.asarray(cv2.addWeighted(left, _openness(mesh, _EYES[0]), right, _openness(mesh, _EYES[1]), 0))
+def _within(place: FeaturePlace, grid: Grid) -> Mask:
+    """The eyes within their lids, each as much as it is open."""
+    fade = max(_FADE * place.mesh.size, _LEAST_FADE * grid.step_x)
+    masks = soft_masks([([eye.outline], "inside") for eye in place.opened], grid, fade)
+    openness = [eye.openness for eye in place.opened]
+    # Two eyes do not overlap.
+    second, share = (masks[1], openness[1]) if len(masks) > 1 else (masks[0], 0.0)
+    return np.asarray(cv2.addWeighted(masks[0], openness[0], second, share, 0), np.uint8)

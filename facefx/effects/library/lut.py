@@ -118,12 +118,12 @@ class Lut(Effect):
             return None
         return 0.0, 0.0, float(self.format.width), float(self.format.height)
 
-    def _masks(self, patch: Patch, face: Face) -> tuple[Patch, tuple[Mask, Mask]] | None:
-        """The part that holds the face, and what is meant of it, for luma and for chroma."""
+    def _masks(self, patch: Patch, face: Face) -> tuple[Patch, list[Mask]] | None:
+        """The part that holds the face, and what is meant of it: of luma, and of chroma unless it is gray."""
+        planes = range(min(len(patch.planes), 2))
         skin = face_skin(self.shared, face, patch) if self.params.on == "skin" else None
         if skin is not None:
-            luma, chroma = (skin_mask(self.shared, face, patch, skin, plane) for plane in (0, 1))
-            return skin.part, (luma, chroma)
+            return skin.part, [skin_mask(self.shared, face, patch, skin, plane) for plane in planes]
         place = face_grid(self.shared, face, self.format)
         rectangle = Patch.rectangle(self.format, place.region)
         if rectangle is None:
@@ -131,9 +131,9 @@ class Lut(Effect):
         part = window(patch, rectangle)
         grid = Grid.shrunk(part, place.step)
         mask = soft_mask([place.outline], grid, place.fade, "inside")
-        return part, (grown(mask, grid, part, 0), grown(mask, grid, part, 1))
+        return part, [grown(mask, grid, part, plane) for plane in planes]
 
-    def _grade(self, part: Patch, masks: tuple[Mask, Mask] | None, strength: float) -> None:
+    def _grade(self, part: Patch, masks: list[Mask] | None, strength: float) -> None:
         """Change all planes of a part; the fields of an interlaced picture each by itself."""
         fields = 2 if self.format.field_order else 1
         color = self.format.color

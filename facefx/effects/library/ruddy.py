@@ -10,7 +10,7 @@ from facefx.effects.colour import image_codes
 from facefx.effects.face_grid import FaceSkin, grown, small_luma, soft_skin
 from facefx.effects.kernels import separate_planes
 from facefx.effects.skin_effect import SkinEffect, StrengthParams
-from facefx.effects.tone import shift, stepwise
+from facefx.effects.tone import ramp, shift
 from facefx.values import Face, Patch, StreamFormat
 
 __all__ = ["Ruddy"]
@@ -52,8 +52,8 @@ class Ruddy(SkinEffect):
         if self.format.pixels.layout == "gray":
             return
         luma = small_luma(skin.part, skin.grid, self.shared.mesh(face).size)
-        weight = stepwise(luma, *self._luma) * soft_skin(self.shared, face, patch, skin)
-        weight = cv2.convertScaleAbs(weight, alpha=255)
+        weight = soft_skin(self.shared, face, patch, skin)
+        weight = cv2.multiply(ramp(luma, *self._luma), weight, dtype=cv2.CV_8U)
         mask = grown(weight, skin.grid, skin.part, 1)
         with separate_planes(skin.part) as planes:
             for plane, change in zip(planes[1:], self._change, strict=True):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from facefx.effects.effect import Effect, Rectangle
-from facefx.effects.face_grid import face_grid, grown, on_squares
+from facefx.effects.face_grid import face_grid, grown, on_squares, wide_mask
 from facefx.effects.guided import shrink
 from facefx.effects.kernels import window
-from facefx.effects.masks import Fade, Grid, Mesh, Points, soft_mask
+from facefx.effects.masks import Grid, Mesh, Points
 from facefx.effects.skin import skin_outline
 from facefx.effects.skin_effect import StrengthParams
 from facefx.effects.tone import add_change
@@ -28,13 +28,14 @@ __all__ = ["Sharpen"]
 _DETAIL = 0.005
 # A blur of more pixels than this is made on a copy that is shrunk, which costs less.
 _MOST_SIGMA_PX = 2.5
-# Around the features, with a fade of that sigma outside.
-_FADE = 0.02
+# The blurred edge of a mask is made so many times as steep: outside a feature, or inside a face, where it
+# has then ended a square before the outline.
+_WIDER, _NARROWER = 2.5, 5.0
 # Detail gains so many times itself at full strength.
 _GAIN = 1.2
 # In parts of black to white: detail up to the first is grain and is left alone; no more than the second is
 # added anywhere, so that hard edges get no halo.
-_GRAIN, _MOST = 0.006, 0.08
+_GRAIN, _MOST = 0.008, 0.08
 _FEATURES = ("left_eye", "right_eye", "left_brow", "right_brow", "lips_outer")
 
 
@@ -80,15 +81,16 @@ class Sharpen(Effect):
             return
         part, place = window(patch, rectangle), face_grid(self.shared, face, self.format)
         grid = Grid.shrunk(part, place.step)
-        fade: Fade = "inside" if self.params.on == "face" else "outside"
-        mask = soft_mask(self._outlines(place.mesh), grid, place.fade, fade)
-        weight = grown(mask, grid, part, 0)
+        mask = wide_mask(self._outlines(place.mesh), grid, place.fade)
+        # On the whole face the fade ends at its outline; around features it begins within.
+        mask = _NARROWER * mask - (_NARROWER - 1) if self.params.on == "face" else _WIDER * mask
+        weight = grown(np.clip(mask, 0, 1, out=mask), grid, part, 0)
         fields = 2 if self.format.field_order else 1
         sigma = _DETAIL * place.mesh.size
         for i in range(fields):
             luma = part.planes[0][i::fields]
             change = self._detail(luma, sigma, fields)
-            scale = self.params.strength * place.presence * _GAIN / 255
+            scale = self.params.strength * place.presence * _GAIN
             change = cv2.multiply(change, weight[i::fields], scale=scale, dtype=cv2.CV_32F)
             add_change(luma, change, self.format.color.luma_range)
 
