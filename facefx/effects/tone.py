@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facefx.effects.masks import Mask
 from facefx.values import Color
 
-__all__ = ["add_change", "curve_table", "lift", "mean_under", "ramp", "shift", "stepwise"]
+__all__ = ["add_change", "curve_table", "lift", "look_up", "mean_under", "ramp", "shift", "stepwise"]
 
 Plane = NDArray[Any]
 
@@ -57,11 +57,13 @@ def lift(plane: Plane, table: Plane, mask: Mask, strength: float) -> None:
 
     table: from curve_table. A mask of 0 leaves codes bit for bit. strength: 0..1.
     """
-    if plane.dtype == np.uint8:
-        gain, weight = cv2.LUT(plane, table), mask
-    else:
-        gain, weight = table.take(plane, mode="clip"), mask.astype(plane.dtype)
+    gain, weight = look_up(plane, table), mask if plane.dtype == np.uint8 else mask.astype(plane.dtype)
     plane[...] = cv2.add(plane, cv2.multiply(gain, weight, scale=strength / (255 * _PARTS)))
+
+
+def look_up(plane: Plane, table: Plane) -> Plane:
+    """Return what a table has for each code of a plane. table: one entry for each code of the depth."""
+    return np.asarray(cv2.LUT(plane, table) if plane.dtype == np.uint8 else table.take(plane, mode="clip"))
 
 
 def shift(plane: Plane, weight: Mask, change: float, legal: tuple[int, int]) -> None:

@@ -67,11 +67,13 @@ def test_a_frame_below_the_eye_is_not_lightened() -> None:
 
 
 @pytest.mark.parametrize("still", ["portrait_1.jpg", "glasses_1.jpg", "man_sofa_1.jpg", "hopper_1.jpg"])
-def test_real_eyes_keep_their_bits_and_nothing_darkens(media: Path, models_dir: Path, still: str) -> None:
+def test_real_eyes_stay_and_nothing_darkens(media: Path, models_dir: Path, still: str) -> None:
     format, before, someone = real_face(media, models_dir, still)
     luma = differences(before, after(format, before, Circles.of(strength=1.0), someone))[0]
-    for name in ("left_eye", "right_eye", "left_brow", "right_brow", "lips_outer"):
+    for name in ("left_brow", "right_brow", "lips_outer"):
         assert not luma[within(format, Mesh(someone).outline(name))].any(), name
+    for name in ("left_eye", "right_eye"):  # the fade ends within the rim of the lower lid
+        assert luma[within(format, Mesh(someone).outline(name))].mean() < 1, name
     assert luma.min() >= 0
     assert luma.max() < 50
 

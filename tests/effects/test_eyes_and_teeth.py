@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beauty_makers import Pose, after, differences, portrait, smiling, tooth
+from beauty_makers import Pose, after, differences, portrait, tooth
 from effect_makers import mesh_face, real_face, stream, within
 from numpy.typing import NDArray
 
@@ -157,7 +157,3 @@ def test_black_and_white_teeth_are_told_by_their_light() -> None:
     luma = differences(before, after(format, before, Teeth.of(strength=1.0), someone))[0]
     assert luma[within(format, POSE.disc((0.0, 0.279), 0.006))].mean() > 8
     assert not luma[within(format, POSE.disc((0.05, 0.302), 0.003))].any()
-
-
-def test_smiling_is_what_the_painted_face_does() -> None:
-    assert Teeth.of().region(smiling((80, 62), 100)) is not None

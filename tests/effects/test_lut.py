@@ -61,7 +61,7 @@ def test_a_table_that_cannot_be_used_is_one_line_at_the_start(
 ) -> None:
     path = written(tmp_path / "a.cube", text)
     with pytest.raises(
-        EffectError, match="effect lut: .*a.cube is not a .cube file that can be used: "
+        EffectError, match=r"effect lut: .*a\.cube is not a \.cube file that can be used: "
     ) as error:
         EffectSpec.checked("lut", {"path": path})
     assert message in str(error.value)
@@ -72,7 +72,7 @@ def test_a_table_that_is_missing_or_no_text_is_one_line_too(tmp_path: Path) -> N
     with pytest.raises(EffectError, match=r"colour table .*none.cube cannot be read: No such file"):
         EffectSpec.checked("lut", {"path": str(tmp_path / "none.cube")})
     (tmp_path / "b.cube").write_bytes(b"\xff\xfe\x00LUT")
-    with pytest.raises(EffectError, match="is not a .cube file: it is not text"):
+    with pytest.raises(EffectError, match=r"is not a \.cube file: it is not text"):
         EffectSpec.checked("lut", {"path": str(tmp_path / "b.cube")})
 
 
@@ -94,12 +94,13 @@ def test_an_hdr_stream_is_refused_at_the_start(tmp_path: Path, transfer: int, na
 
 
 def test_comments_titles_and_domains_are_read(tmp_path: Path) -> None:
-    text = '# by hand\nTITLE "LUT_3D_SIZE 7"\n\nLUT_1D_SIZE 2\nDOMAIN_MIN 0 0 0\nDOMAIN_MAX 2 2 2\n0 0 0\n1 1 1\n'
+    text = '# by hand\nTITLE "LUT_3D_SIZE 7"\n\nLUT_1D_SIZE 2\nDOMAIN_MIN 0 0 0\nDOMAIN_MAX 2 2 2\n'
+    text += "0 0 0\n1 1 1\n"
     cube = read_cube(written(tmp_path / "a.cube", "\ufeff" + text.replace("\n", "\r\n")), "lut")
-    assert np.allclose(cube.look_up(np.float32([[0.0, 1.0, 2.0]])), [[0.0, 0.5, 1.0]])
+    assert np.allclose(cube.look_up(np.array([[0.0, 1.0, 2.0]], np.float32)), [[0.0, 0.5, 1.0]])
     ranged = "LUT_1D_SIZE 2\nLUT_1D_INPUT_RANGE 0.0 0.5\n0 0 0\n1 1 1\n"
     cube = read_cube(written(tmp_path / "a.cube", ranged), "lut")
-    assert np.allclose(cube.look_up(np.float32([[0.0, 0.25, 0.7]])), [[0.0, 0.5, 1.0]])
+    assert np.allclose(cube.look_up(np.array([[0.0, 0.25, 0.7]], np.float32)), [[0.0, 0.5, 1.0]])
 
 
 def test_red_runs_fastest_and_a_table_between_its_entries_is_straight(tmp_path: Path) -> None:
@@ -116,7 +117,9 @@ def test_between_entries_the_tetrahedron_of_the_three_parts_order_counts(tmp_pat
     values[1, 1, 1] = 1.0  # white alone
     cube = Cube(values, np.zeros(3, np.float32), np.ones(3, np.float32), "")
     # Along every edge but the last one nothing comes; the last one brings the least part.
-    assert np.allclose(cube.look_up(np.float32([[0.9, 0.5, 0.3], [0.2, 0.9, 0.6]])), [[0.3] * 3, [0.2] * 3])
+    assert np.allclose(
+        cube.look_up(np.array([[0.9, 0.5, 0.3], [0.2, 0.9, 0.6]], np.float32)), [[0.3] * 3, [0.2] * 3]
+    )
 
 
 @pytest.mark.parametrize("name", [*NAMES, "interlaced"])

@@ -98,6 +98,6 @@ def test_the_change_fades_towards_the_outline_so_that_no_mask_shows(effect: type
     change = after(format, planes, effect.of(strength=1.0), someone)
     gained = sum(np.abs(part) for part in differences(planes, change))
     row = gained[210, :150]  # from the left edge to the middle, below the eyes
-    assert row[-1] > 3
+    assert row[-1] >= 2
     assert np.abs(np.diff(row)).max() <= 2
     assert (row > 0).argmax() > 40

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -29,8 +31,6 @@ _TEXTURE, _SPOT, _MOLE, _SURE_MOLE = 0.015, 0.04, 0.24, 0.34
 _BLUSH, _RED = 1.0, 3.0
 # Of a spot's depth and redness this goes at full strength: a little is left, as of powder.
 _SHARE = 0.9
-
-_SLANT = 0.7071
 
 
 class BlemishParams(StrengthParams):
@@ -103,7 +103,7 @@ def unlike_around(values: Small, reach: int) -> Small:
     """Return what each value lacks to be as those on all sides of it; 0 where it is like those on two.
 
     values: codes of up to 10 bits. reach: how far away the others are, in samples. Each is compared with
-    the means of four opposite pairs, and the least difference counts: a slope, an edge and a line have none.
+    the means of eight opposite pairs, and the least difference counts: a slope, an edge and a line have none.
 
     >>> spot, line = np.pad(np.float32([[1]]), 2), np.eye(5, dtype=np.float32)
     >>> float(unlike_around(spot, 1)[2, 2]), float(unlike_around(line, 1)[2, 2])
@@ -113,9 +113,8 @@ def unlike_around(values: Small, reach: int) -> Small:
     # Sums of two, in 16ths of a code, fit 16 bits, which costs half of what floats do.
     fixed = cv2.multiply(values, 16.0, dtype=cv2.CV_16U)
     wide = cv2.copyMakeBorder(fixed, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
-    slant = max(round(reach * _SLANT), 1)
     lowest = highest = None
-    for down, right in ((0, reach), (reach, 0), (slant, slant), (slant, -slant)):
+    for down, right in _ways(reach):
         ahead = wide[reach + down :, reach + right :][:rows, :columns]
         behind = wide[reach - down :, reach - right :][:rows, :columns]
         both = cv2.add(ahead, behind)
@@ -125,6 +124,14 @@ def unlike_around(values: Small, reach: int) -> Small:
     # The nearest of the means, where all lie on one side.
     nearest = cv2.min(cv2.max(twice, lowest), highest)
     return np.asarray(cv2.subtract(nearest, twice, dtype=cv2.CV_32F) * np.float32(1 / 32))
+
+
+@cache
+def _ways(reach: int) -> tuple[tuple[int, int], ...]:
+    """Half a circle of steps of that length, down and right: a line lies along one of them."""
+    angles = [i * math.pi / 8 for i in range(8)]
+    ways = {(round(reach * math.sin(angle)), round(reach * math.cos(angle))) for angle in angles}
+    return tuple(sorted(ways))
 
 
 def _moles(sure: Mask, reach: int) -> Mask:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from facefx.effects.face_grid import FaceSkin, chroma_on, grown, small_luma, wide_mask
@@ -13,7 +15,7 @@ from facefx.effects.guided import Small, blurred
 from facefx.effects.kernels import separate_planes
 from facefx.effects.masks import Mesh, Points, middle
 from facefx.effects.skin_effect import SkinEffect, StrengthParams
-from facefx.effects.tone import add_change, mean_under, ramp
+from facefx.effects.tone import add_change, look_up, mean_under, ramp
 from facefx.values import Face, Patch
 
 __all__ = ["Circles"]
@@ -26,8 +28,8 @@ _FADE, _TONE = 0.025, 0.02
 _NEAR = np.ones((5, 5), np.uint8)
 # Of the difference to the cheek this is made up for at full strength: a bag below the eye keeps its shape.
 _SHARE = 0.85
-# Darker than the cheek by so much of its luma, and it is no circle but a frame or a lash: less is done from the
-# first on, and nothing from the second on.
+# Darker than the cheek by so much of its luma, and it is no circle but a frame or a lash: less is done from
+# the first on, and nothing from the second on.
 _DEEP, _TOO_DEEP = 0.4, 0.6
 # Chroma goes along where luma is darker by so much, in parts of the cheek's.
 _DARKER = 0.12
@@ -73,16 +75,22 @@ class Circles(SkinEffect):
         around = skin.around(np.concatenate(outlines), _FADE * mesh.size)
         if around is None:
             return
-        luma_change, chroma_changes = self._changes(around, mesh, outlines)
+        brightest, luma_change, chroma_changes = self._changes(around, mesh, outlines)
         part, grid, color = around.part, around.grid, self.format.color
         scale = np.float32(strength * _SHARE)
-        add_change(part.planes[0], grown(luma_change * scale, grid, part, 0), color.luma_range)
+        # A lash is thinner than a square.
+        skin_like = look_up(part.planes[0], self._not_too_dark(brightest))
+        change = grown(luma_change * scale, grid, part, 0)
+        change = cv2.multiply(change, skin_like, scale=1 / 255, dtype=cv2.CV_32F)
+        add_change(part.planes[0], change, color.luma_range)
         with separate_planes(part) as planes:
             for plane, change in zip(planes[1:], chroma_changes, strict=True):
                 add_change(plane, grown(change * scale, grid, part, 1), color.chroma_range)
 
-    def _changes(self, skin: FaceSkin, mesh: Mesh, outlines: list[Points]) -> tuple[Small, list[Small]]:
-        """What luma, and U and V, lack to be as the cheek, on the grid; 0 where there is no circle."""
+    def _changes(
+        self, skin: FaceSkin, mesh: Mesh, outlines: list[Points]
+    ) -> tuple[float, Small, list[Small]]:
+        """The cheeks' luma above black, and what Y, U and V lack to be as they, on the grid."""
         black = np.float32(self.format.color.luma_range[0])
         grid, fade = skin.grid, _FADE * mesh.size
         values = [small_luma(skin.part, grid, mesh.size) - black, *chroma_on(skin.part, grid)]
@@ -91,7 +99,7 @@ class Circles(SkinEffect):
         cheeks = [[mean_under(value, cheek * skin.weight) for value in values] for cheek in masks[1::2]]
         brightest = max(luma for luma, *_ in cheeks)
         if brightest <= 1:
-            return changes[0], changes[1:]
+            return 1.0, changes[0], changes[1:]
         # Skin ends well before a lid: up to there, and over what is not too dark.
         weight = cv2.dilate(skin.weight, _NEAR)
         bright = ramp(values[0], (1 - _TOO_DEEP) * brightest, (1 - _DEEP) * brightest)
@@ -106,7 +114,14 @@ class Circles(SkinEffect):
             share = cv2.multiply(share, ramp(darker, 0.0, _DARKER), scale=1 / 255, dtype=cv2.CV_32F)
             for change, level, tone in zip(changes[1:], chroma, tones[1:], strict=True):
                 change += share * (np.float32(level) - tone)
-        return changes[0], changes[1:]
+        return brightest, changes[0], changes[1:]
+
+    def _not_too_dark(self, brightest: float) -> NDArray[Any]:
+        """0..255 for each luma code: 0 for what is a frame or a lash beside a cheek of that luma."""
+        color = self.format.color
+        luma = np.arange(color.peak + 1, dtype=np.float32)[None] - np.float32(color.luma_range[0])
+        gate = ramp(luma, (1 - _TOO_DEEP) * brightest, (1 - _DEEP) * brightest)[0]
+        return gate if color.depth == 8 else gate.astype(np.uint16)
 
 
 def _weighted_blur(values: list[Small], weight: Small, sigma: float) -> list[Small]:

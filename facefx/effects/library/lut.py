@@ -16,7 +16,7 @@ from facefx.effects.face_grid import face_grid, face_skin, grown, skin_mask
 from facefx.effects.kernels import separate_planes, window
 from facefx.effects.masks import Grid, Mask, soft_mask
 from facefx.effects.skin_effect import StrengthParams
-from facefx.effects.tone import add_change
+from facefx.effects.tone import add_change, look_up
 from facefx.errors import EffectError
 from facefx.values import Face, Patch, StreamFormat
 
@@ -178,5 +178,5 @@ class Lut(Effect):
         self, plane: int, luma: Plane, u: NDArray[np.float32], v: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """One plane's changes: exact in luma, straight lines between the nodes of chroma."""
-        tops = cv2.LUT(luma, self._tops) if luma.dtype == np.uint8 else self._tops.take(luma, mode="clip")
+        tops = look_up(luma, self._tops)
         return np.asarray(cv2.remap(self._table.changes[plane], v, cv2.add(tops, u), cv2.INTER_LINEAR))

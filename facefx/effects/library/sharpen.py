@@ -32,7 +32,7 @@ _MOST_SIGMA_PX = 2.5
 # has then ended a square before the outline.
 _WIDER, _NARROWER = 2.5, 5.0
 # Detail gains so many times itself at full strength.
-_GAIN = 1.2
+_GAIN = 1.0
 # In parts of black to white: detail up to the first is grain and is left alone; no more than the second is
 # added anywhere, so that hard edges get no halo.
 _GRAIN, _MOST = 0.008, 0.08
