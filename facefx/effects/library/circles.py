@@ -69,8 +69,8 @@ class Circles(SkinEffect):
         """Lighten both sides, each towards its own cheek."""
         mesh = self.shared.mesh(face)
         eyes = middle(mesh.outline("left_eye")) + middle(mesh.outline("right_eye"))
-        down = middle(mesh.outline("lips_outer")) - eyes / 2
-        down /= max(math.hypot(*down.tolist()), 1.0)
+        down = middle(mesh.outline("lips_outer")) - eyes * np.float32(0.5)
+        down /= np.float32(max(math.hypot(*down.tolist()), 1.0))
         outlines = [outline for side in ("left", "right") for outline in _outlines(mesh, side, down)]
         around = skin.around(np.concatenate(outlines), _FADE * mesh.size)
         if around is None:
@@ -121,7 +121,7 @@ class Circles(SkinEffect):
         color = self.format.color
         luma = np.arange(color.peak + 1, dtype=np.float32)[None] - np.float32(color.luma_range[0])
         gate = ramp(luma, (1 - _TOO_DEEP) * brightest, (1 - _DEEP) * brightest)[0]
-        return gate if color.depth == 8 else gate.astype(np.uint16)
+        return np.asarray(gate if color.depth == 8 else gate.astype(np.uint16))
 
 
 def _weighted_blur(values: list[Small], weight: Small, sigma: float) -> list[Small]:
@@ -144,5 +144,7 @@ def _outlines(mesh: Mesh, side: str, down: Points) -> tuple[Points, Points]:
     turn = right * y - below * x
     hangs = (x * (outer[1] - lid[1]) - y * (outer[0] - lid[0])) / turn if abs(turn) > width / 4 else 0.0
     lower = np.float32(max(hangs, 0.0)) * _CORNERS[:, 1] + np.float32(width) * _CORNERS[:, 2]
-    corners = np.float32(outer) + _CORNERS[:, :1] * np.float32((x, y)) + lower[:, None] * down
+    corners = (
+        np.array(outer, np.float32) + _CORNERS[:, :1] * np.array((x, y), np.float32) + lower[:, None] * down
+    )
     return corners[:-4], corners[-4:]
