@@ -144,7 +144,6 @@ def _outlines(mesh: Mesh, side: str, down: Points) -> tuple[Points, Points]:
     turn = right * y - below * x
     hangs = (x * (outer[1] - lid[1]) - y * (outer[0] - lid[0])) / turn if abs(turn) > width / 4 else 0.0
     lower = np.float32(max(hangs, 0.0)) * _CORNERS[:, 1] + np.float32(width) * _CORNERS[:, 2]
-    corners = (
-        np.array(outer, np.float32) + _CORNERS[:, :1] * np.array((x, y), np.float32) + lower[:, None] * down
-    )
+    along = np.array(outer, np.float32) + _CORNERS[:, :1] * np.array((x, y), np.float32)
+    corners = np.asarray(along + lower[:, None] * down, np.float32)
     return corners[:-4], corners[-4:]
