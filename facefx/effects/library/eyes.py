@@ -17,14 +17,14 @@ __all__ = ["Eyes"]
 
 _EYES = ("left_eye", "right_eye")
 # Sigma of the fade within the lids, in face diameters, and in squares of the grid at least.
-_FADE, _LEAST_FADE = 0.0045, 0.3
+_FADE, _LEAST_FADE = 0.005, 0.5
 # How far an eye is open: its area by the square of its width. Nothing is done up to the first.
-_SHUT, _OPEN = 0.09, 0.15
+_SHUT, _OPEN = 0.1, 0.2
 # Luma as a part of the eyes' mean: pupils and lashes lie below the first, the white above the last. An
 # iris lies between, and gets what is due to it in proportion.
-_PUPIL, _IRIS, _WHITE, _BRIGHT = 0.35, 0.9, 0.9, 1.3
+_PUPIL, _IRIS, _WHITE, _BRIGHT = 0.35, 1.1, 0.9, 1.3
 # What a middle grey gains at full strength is a quarter of this, of black to white.
-_GAIN = 0.55
+_GAIN = 0.5
 # Of the colour (redness, yellowness) of the white, this is taken away at full strength.
 _CLEARED = 0.45
 
