@@ -29,5 +29,5 @@ def torn(task: Task, tools: Tools) -> Any:
                 os.kill(os.getpid(), signal.SIGKILL)
             name_it(source, target)
 
-        os.replace = die
+        vars(os)["replace"] = die
     return execute(task, tools)
