@@ -101,8 +101,9 @@ value. Several make a chain, which always runs in this order: {families}. Length
 fractions of the face's box, so that a face looks the same at any resolution.
 
 An effect that hides a face replaces the face whole; soft edges lie outside it. It changes no
-rectangle larger than 2.5 times the face's box. Where it fails, the frame is blacked out;
-where any other effect fails, it is left out for that frame; both are counted in the report.
+rectangle larger than 2.5 times the face's box, unless `shape=frame` asks for the whole picture.
+Where it fails, the frame is blacked out; where any other effect fails, it is left out for that
+frame; both are counted in the report.
 """
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import facefx
 from facefx.config import RunConfig
 from facefx.effects.effect import EffectSpec
-from facefx.effects.registry import effect_class, order_chain, parse_effect
+from facefx.effects.registry import order_chain, parse_effect, wants
 from facefx.errors import ConfigError, FacesError
 from facefx.faces.analysis import Analysis
 from facefx.faces.detector import choose_detector
@@ -142,7 +142,7 @@ def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:
 
 def needs_landmarks(effects: Sequence[EffectSpec]) -> bool:
     """True if any effect of the chain asks for more than boxes."""
-    return any("landmarks" in effect_class(spec.name).needs for spec in effects)
+    return any("landmarks" in wants(spec) for spec in effects)
 
 
 def make_analysis(config: RunConfig, *, landmarks: bool) -> Analysis:

@@ -89,8 +89,9 @@ class _Leaky(Solid):
 
     name = "leaky"
 
-    def outline(self, face: Face, feather: float) -> Outline:
-        whole = super().outline(face, feather)
+    def outline(self, face: Face, feather: float, grow: float | None = None) -> Outline:
+        whole = super().outline(face, feather, grow)
+        assert isinstance(whole, Outline)
         return Outline(whole.shape, whole.centre, (1.0, 1.0), whole.outer)
 
 
@@ -216,6 +217,7 @@ def test_every_chroma_sample_that_colours_the_face_is_replaced(
     def missed(effect: Solid, box: Box) -> int:
         effect.prepare(format, b"")
         outline = effect.outline(face(box), effect.params.feather)
+        assert isinstance(outline, Outline)
         (cx, cy), (half_x, half_y) = outline.centre, outline.inner
         inner = core(format, (cx - half_x, cy - half_y, cx + half_x, cy + half_y))
         after = run(effect, format, tuple(plane * 0 + 77 for plane in noise(format, 1)), box)
