@@ -1,4 +1,4 @@
-"""The outline of a face by its mesh: it follows a head that tilts and turns, and still holds the box's ellipse.
+"""The outline of a face by its mesh: it follows a head that tilts, and still holds the box's ellipse.
 
 A mesh may be wrong where a box is right. So what hides a face never trusts it alone: the ellipse of
 the box is replaced too, and a mesh that is much larger than its box is left aside.
@@ -27,6 +27,11 @@ Mask = NDArray[np.uint8]
 _CORE_MARGIN_PX = 0.75
 # In sigma: beyond this a mask that fades outwards is 0, see soft_mask.
 _REACH = 2.5
+# A fade that is narrower than this is left to the smooth edge of what is drawn.
+_SOFT_SIGMA_PX = 1.0
+# Sub-pixel bits of OpenCV's drawing functions, and how far they reach.
+_SHIFT = 4
+_MAX_DRAWN_PX = 16000.0
 _FIT_STEPS = 12
 
 
@@ -48,9 +53,23 @@ class Oval:
 
         A chroma sample is replaced as much as the most replaced of the luma pixels that it colours.
         """
-        mask = soft_mask((self.corners,), Grid.of_plane(patch), self.sigma, "outside")
-        mask = np.asarray(cv2.max(mask, self.core.luma_mask(patch)), np.uint8)
+        mask = self.core.luma_mask(patch)
+        if self.sigma >= _SOFT_SIGMA_PX:
+            mask = np.asarray(cv2.max(mask, self._faded(patch)), np.uint8)
+        corners = self.corners - np.array((patch.x + 0.5, patch.y + 0.5), np.float32)
+        drawn = np.rint(np.clip(corners, -_MAX_DRAWN_PX, _MAX_DRAWN_PX) * (1 << _SHIFT)).astype(np.int32)
+        # Over all that is there already, so that the face is replaced whole.
+        cv2.fillConvexPoly(mask, drawn, 255, cv2.LINE_AA, _SHIFT)
         return (mask,) if len(patch.planes) == 1 else (mask, _of_chroma(mask, patch))
+
+    def _faded(self, patch: Patch) -> Mask:
+        """The outline with its fade, drawn as coarsely as the fade allows, and grown."""
+        step = max(int(self.sigma), 1)
+        grid = Grid.shrunk(patch, step)
+        small = soft_mask((self.corners,), grid, self.sigma, "outside")
+        size = grid.width * step, grid.height * step
+        grown = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(grown[: patch.height, : patch.width], np.uint8)
 
 
 def face_oval(face: Face, mesh: Mesh, grow: float, feather: float, format: StreamFormat) -> Oval | None:

@@ -154,7 +154,7 @@ class Image(PrivacyEffect):
         return width / 2 - half_x, height / 2 - half_y, width / 2 + half_x, height / 2 + half_y
 
     def _fit(self, area: float, beneath: tuple[float, float], wide: float, high: float) -> float:
-        """The largest part of a picture's size that keeps it, with what is beneath, within the area allowed."""
+        """The largest part of a picture's size that keeps it and what is beneath within the area allowed."""
         add_x, add_y = 2 * self.format.column_step, 2 * self.format.line_step
         width, height = beneath
 

@@ -47,9 +47,10 @@ def cover_solid(
     patch: Patch, outline: Outline | Oval, values: tuple[int, int, int], *, hard: bool = True
 ) -> None:
     """Fill an outline with one colour; `hard` allows the quick way, with an edge of a pixel."""
-    drawn = hard and isinstance(outline, Outline) and outline.shape == "ellipse"
-    if drawn and fill_ellipse(patch, outline, values):
-        return
+    if not isinstance(outline, Oval) and outline.shape == "ellipse" and hard:
+        drawn = fill_ellipse(patch, outline, values)
+        if drawn:
+            return
     with separate_planes(patch) as planes:
         luma, *chroma = outline.masks(patch)
         for plane, value, mask in zip(planes, values, [luma, *chroma * 2], strict=False):
