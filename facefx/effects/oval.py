@@ -28,7 +28,7 @@ _CORE_MARGIN_PX = 0.75
 # In sigma: beyond this a mask that fades outwards is 0, see soft_mask.
 _REACH = 2.5
 # A fade that is narrower than this is left to the smooth edge of what is drawn.
-_SOFT_SIGMA_PX = 1.0
+_SOFT_SIGMA_PX = 2.0
 # Sub-pixel bits of OpenCV's drawing functions, and how far they reach.
 _SHIFT = 4
 _MAX_DRAWN_PX = 16000.0

@@ -137,11 +137,11 @@ class Image(PrivacyEffect):
         wide = max(width * grow, height * grow * aspect)
         high = wide / aspect
         centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
-        oval = self._oval(face, self._under_grow, 0.0)
+        beneath, oval = (width, height), self._oval(face, self._under_grow, 0.0)
         if oval is not None:
-            left, top, right, bottom = oval.xyxy
-        # What is covered beneath, as far as it reaches from the box's middle, counts too.
-        beneath = 2 * max(centre_x - left, right - centre_x), 2 * max(centre_y - top, bottom - centre_y)
+            # It counts as far as it reaches from the box's middle to either side.
+            x0, y0, x1, y1 = oval.xyxy
+            beneath = 2 * max(centre_x - x0, x1 - centre_x), 2 * max(centre_y - y0, y1 - centre_y)
         fit = self._fit(width * height, beneath, wide, high)
         half_x, half_y = wide * fit / 2, high * fit / 2
         return centre_x - half_x, centre_y - half_y, centre_x + half_x, centre_y + half_y
