@@ -25,10 +25,10 @@ Mask = NDArray[np.uint8]
 
 # Half a pixel's diagonal, as for the other outlines.
 _CORE_MARGIN_PX = 0.75
-# In sigma: beyond this a mask that fades outwards is 0, see soft_mask.
-_REACH = 2.5
+# In sigma: the width of a fade, see soft_mask.
+_REACH = 5.0
 # A fade that is narrower than this is left to the smooth edge of what is drawn.
-_SOFT_SIGMA_PX = 2.0
+_SOFT_SIGMA_PX = 1.0
 # Sub-pixel bits of OpenCV's drawing functions, and how far they reach.
 _SHIFT = 4
 _MAX_DRAWN_PX = 16000.0
@@ -39,11 +39,12 @@ _FIT_STEPS = 12
 class Oval:
     """A convex outline in luma pixels of the stored picture, united with the ellipse of the face's box.
 
-    corners: (n, 2) float32, within them all is replaced; beyond, the mask falls to 0 within 2.5 sigma.
-    xyxy: the box around all of it. core: that ellipse.
+    corners: (n, 2) float32, within them all is replaced. halfway: the same grown to the middle of the fade,
+    whose standard deviation is sigma. xyxy: the box around all of it. core: that ellipse.
     """
 
     corners: Points
+    halfway: Points
     sigma: float
     core: Outline
     xyxy: Rectangle
@@ -66,7 +67,7 @@ class Oval:
         """The outline with its fade, drawn as coarsely as the fade allows, and grown."""
         step = max(int(self.sigma), 1)
         grid = Grid.shrunk(patch, step)
-        small = soft_mask((self.corners,), grid, self.sigma, "outside")
+        small = soft_mask((self.halfway,), grid, self.sigma)
         size = grid.width * step, grid.height * step
         grown = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
         return np.asarray(grown[: patch.height, : patch.width], np.uint8)
@@ -92,7 +93,10 @@ def face_oval(face: Face, mesh: Mesh, grow: float, feather: float, format: Strea
     inner = max(grow - fade / radius, 1 + _CORE_MARGIN_PX / radius)
     core = face_outline(face.xyxy, "ellipse", 1.0, 0.0, format)
     around = _around(face.xyxy, centre, spokes, max(grow, inner))
-    return Oval(np.asarray(centre + spokes * np.float32(inner)), fade / _REACH, core, around)
+    whole, half = (
+        np.asarray(centre + spokes * np.float32(size)) for size in (inner, max((grow + inner) / 2, inner))
+    )
+    return Oval(whole, half, fade / _REACH, core, around)
 
 
 def _hull(face: Face, mesh: Mesh) -> Points:
