@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from facefx.effects.nets import NetLoader
 from facefx.effects.shared import Shared
 from facefx.effects.who import EVERYONE
 from facefx.errors import EffectError
@@ -132,6 +133,12 @@ class Effect(ABC):
     def whole_frame(self) -> bool:
         """True where the whole picture is changed: a chain then asks for the largest of its faces alone."""
         return False
+
+    def load(self, nets: NetLoader) -> None:  # noqa: B027 – most effects need no net
+        """Take the nets that it needs from whoever can load them; called once, before `prepare`.
+
+        Raises EffectError, and what the loader raises.
+        """
 
     def prepare(self, format: StreamFormat, seed: bytes) -> None:
         """Convert colours, pictures and tables once for a stream; called before any frame.
