@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from facefx.values import Face, Patch, StreamFormat
 __all__ = ["NetEffect"]
 
 Crop = NDArray[np.float32]
+Mask = NDArray[np.float32]
 
 # In sigma: where a fade inwards has fallen to 0 and where it is whole, see soft_mask.
 _FADE_SIGMAS = 2.5
@@ -147,23 +149,17 @@ class NetEffect(Effect):
         masks = self._masks(patch, place, self.shared.mesh(face))
         fields = 2 if self.format.field_order else 1
         with separate_planes(patch) as planes:
+            masks += masks[1:] * (len(planes) - len(masks))
             for field in range(fields):
+                maps = [self._map(patch, place, i, (field, fields)) for i in range(len(planes))]
                 self._change(
-                    [plane[field::fields] for plane in planes],
-                    [mask[field::fields] for mask in masks],
-                    [
-                        to_plane(
-                            place.square,
-                            self._card.size,
-                            self._placement,
-                            self.format,
-                            i,
-                            (patch.x, patch.y),
-                            (field, fields),
-                        )
-                        for i in range(len(planes))
-                    ],
+                    [plane[field::fields] for plane in planes], [mask[field::fields] for mask in masks], maps
                 )
+
+    def _map(self, patch: Patch, place: _Place, plane: int, field: tuple[int, int]) -> Matrix:
+        """From samples of the crop to those of a plane of the patch."""
+        size, origin = self._card.size, (patch.x, patch.y)
+        return to_plane(place.square, size, self._placement, self.format, plane, origin, field)
 
     def _place(self, face: Face) -> _Place:
         return self.shared.get(face, (self.name, self.params.path), lambda: self._found(face))
@@ -183,7 +179,7 @@ class NetEffect(Effect):
         matrix = self._placement.to_stored @ square
         return np.asarray(points @ matrix[:2, :2].T + matrix[:2, 2], np.float32)
 
-    def _masks(self, patch: Patch, place: _Place, mesh: Mesh) -> list[NDArray[np.float32]]:
+    def _masks(self, patch: Patch, place: _Place, mesh: Mesh) -> list[Mask]:
         """(h, w) 0..1 of each plane: the card's shape within the crop, times the strength."""
         blend = self._card.mask
         if blend.shape == "oval":
@@ -191,21 +187,25 @@ class NetEffect(Effect):
         else:
             outline = place.corners if blend.shape == "box" else self._stored(place.square, _CIRCLE)
         side = math.sqrt(abs(float(np.linalg.det(place.square[:2, :2]))))
-        masks: list[NDArray[np.float32]] = []
-        for plane in range(min(len(patch.planes), 2)):
-            grid = Grid.of_plane(patch, plane)
-            within, crop = soft_masks(
-                [((outline,), "inside"), ((place.corners,), "inside")],
-                grid,
-                blend.feather * side / _FADE_SIGMAS,
-            )
-            mask = cv2.min(within, crop)
-            masks.append(np.asarray(mask * np.float32(self.params.strength / 255), np.float32))
-        return masks + masks[1:]
+        sigma = blend.feather * side / _FADE_SIGMAS
+        return [
+            self._mask(patch, plane, (outline, place.corners), sigma) for plane in range(len(patch.planes))
+        ]
 
-    def _change(
-        self, planes: list[NDArray[Any]], masks: list[NDArray[np.float32]], maps: list[Matrix]
-    ) -> None:
+    def _mask(self, patch: Patch, plane: int, outlines: Sequence[Points], sigma: float) -> Mask:
+        """(h, w) 0..1 of a plane: what lies within all outlines, drawn as coarsely as the fade allows."""
+        fine = Grid.of_plane(patch, plane)
+        times = max(int(sigma / max(fine.step_x, fine.step_y)), 1)
+        width, height = -(-fine.width // times), -(-fine.height // times)
+        grid = Grid(fine.x, fine.y, fine.step_x * times, fine.step_y * times, width, height)
+        first, second = soft_masks([((outline,), "inside") for outline in outlines], grid, sigma)
+        mask = cv2.min(first, second)
+        if times > 1:
+            size = (width * times, height * times)
+            mask = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)[: fine.height, : fine.width]
+        return np.asarray(mask * np.float32(self.params.strength / 255), np.float32)
+
+    def _change(self, planes: list[NDArray[Any]], masks: list[Mask], maps: list[Matrix]) -> None:
         """Run the net on the planes of one field and change them in place."""
         size, detail, color = self._card.size, np.float32(self.params.detail), self.format.color
         before = np.stack(
@@ -217,13 +217,14 @@ class NetEffect(Effect):
         for i, (plane, mask, matrix) in enumerate(zip(planes, masks, maps, strict=True)):
             if i and self._card.colour == "grey":
                 return
+            here = _bounds(mask)
+            part, weight, add = plane[here], mask[here], np.ascontiguousarray(change[..., i])
+            added = put_back(add, _from(here, matrix), part.shape)
             low, high = color.chroma_range if i else color.luma_range
-            # Codes count from neutral: what of the old picture goes is its distance from there.
-            zero = np.float32(color.neutral if i else color.luma_range[0])
-            added = put_back(np.ascontiguousarray(change[..., i]), matrix, plane.shape)
-            added -= (1 - detail) * (plane - zero)
-            done = np.rint(plane + added * mask).clip(low, high).astype(plane.dtype)
-            plane[...] = np.where(mask > 0, done, plane)
+            # Codes count from black and neutral: what goes of the old picture is its distance from there.
+            added -= (1 - detail) * (part - np.float32(color.neutral if i else low))
+            done = np.rint(part + added * weight).clip(low, high).astype(plane.dtype)
+            np.copyto(part, done, where=weight > 0)
 
     def _seen(self, codes: Crop) -> Crop:
         """(s, s, c) codes as the parts 0..1 that the net is given, in its own order of channels."""
@@ -269,6 +270,19 @@ class NetEffect(Effect):
             return np.asarray(parts * np.float32(white - black))
         rgb = parts[..., ::-1] if self._card.colour == "bgr" else parts
         return np.asarray(cv2.transform(np.ascontiguousarray(rgb), self._from_rgb), np.float32)
+
+
+def _bounds(mask: Mask) -> tuple[slice, slice]:
+    """The rows and columns outside which a mask is 0; one sample where all of it is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return slice(0, 1), slice(0, 1)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _from(part: tuple[slice, slice], matrix: Matrix) -> Matrix:
+    """A map to samples of a plane, as one to those of a part of it."""
+    return matrix - np.array([[0, 0, part[1].start], [0, 0, part[0].start], [0, 0, 0]], np.float64)
 
 
 def _unchanged(path: Path, sha256: str) -> str:
