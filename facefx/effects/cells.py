@@ -15,6 +15,8 @@ from facefx.values import Patch, StreamFormat
 __all__ = ["PLACES", "Cells", "Edges", "lay_cells"]
 
 Edges = NDArray[np.intp]
+# A side that is larger than whole steps by less than this, from rounding, is not made a step larger.
+_TREMBLE = 1e-6
 T = TypeVar("T", bound=np.generic)
 
 PLACES = 64
@@ -47,12 +49,14 @@ class Cells:
 
 
 def lay_cells(patch: Patch, box: Rectangle, cells: int, least_px: float) -> Cells:
-    """Lay square cells over a patch, so many along the longer side of a face's box.
+    """Lay square cells over a patch, so many at most along the longer side of a face's box.
 
-    least_px: side of the smallest cell, whatever the number.
+    Sides are whole steps of the chroma grid: a box that trembles by less moves no edge, and one that moves
+    moves all of them together. least_px: side of the smallest cell, whatever the number.
     """
     x0, y0, x1, y1 = box
-    side = max(max(x1 - x0, y1 - y0) / cells, least_px)
+    step = max(patch.format.column_step, patch.format.line_step)
+    side = math.ceil(max(max(x1 - x0, y1 - y0) / cells, least_px) / step - _TREMBLE) * step
     # An odd number of cells across the face puts a cell's middle, not its edge, on the face's.
     phase = side / 2 if cells % 2 else 0.0
     format = patch.format
@@ -61,16 +65,17 @@ def lay_cells(patch: Patch, box: Rectangle, cells: int, least_px: float) -> Cell
     return Cells(rows, columns, down, across)
 
 
-def _axis(anchor: float, side: float, size: int, step: int) -> tuple[Edges, Edges]:
-    """Edges from 0 to size so that one falls on the anchor, on the chroma grid, and the places between.
+def _axis(anchor: float, side: int, size: int, step: int) -> tuple[Edges, Edges]:
+    """Edges from 0 to size so that one falls near the anchor, on the chroma grid, and the places between.
 
     A sliver under half a cell at either end belongs to its neighbour: it would show finer detail.
     """
+    anchor = round(anchor / step) * step
     first = math.ceil((side / 2 - anchor) / side)
     last = math.floor((size - side / 2 - anchor) / side)
     edges = [0]
     for k in range(first, last + 1):
-        edge = round((anchor + side * k) / step) * step
+        edge = anchor + side * k
         if edges[-1] < edge < size:
             edges.append(edge)
     places = (first + PLACES // 2 + np.arange(len(edges))) % PLACES

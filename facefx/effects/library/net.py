@@ -189,7 +189,8 @@ class NetEffect(Effect):
         side = math.sqrt(abs(float(np.linalg.det(place.square[:2, :2]))))
         sigma = blend.feather * side / _FADE_SIGMAS
         return [
-            self._mask(patch, plane, (outline, place.corners), sigma) for plane in range(len(patch.planes))
+            self._mask(patch, plane, (outline, place.corners), sigma)
+            for plane in range(min(len(patch.planes), 2))
         ]
 
     def _mask(self, patch: Patch, plane: int, outlines: Sequence[Points], sigma: float) -> Mask:
