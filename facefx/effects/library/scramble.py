@@ -97,24 +97,32 @@ def _following(ranks: NDArray[np.int64]) -> list[int]:
 
 
 def _moved(planes: Sequence[Plane], edges: tuple[Edges, Edges], source: list[int], lines: int) -> list[Plane]:
-    """Planes of one size in which each cell holds what begins at its source.
-
-    lines: shifts down are a multiple of this. Cells differ by a few samples: a larger one takes a little
-    of its source's neighbour too, and at the end begins earlier; by less than the source is wide, so
-    that nothing stays where it was.
-    """
+    """Planes of one size in which each cell holds what was at its source; shifts down: multiples of lines."""
     new = [np.empty_like(plane) for plane in planes]
     if not new:
         return new
-    height, width = planes[0].shape
     tops, lefts = edges[0].tolist(), edges[1].tolist()
-    across = len(lefts) - 1
-    cells = [(top, end, left, right) for top, end in pairwise(tops) for left, right in pairwise(lefts)]
-    for (top, end, left, right), place in zip(cells, source, strict=True):
-        from_top = min(tops[place // across], (height - end + top) // lines * lines)
-        from_left = min(lefts[place % across], width - right + left)
-        here = (slice(top, end), slice(left, right))
-        there = (slice(from_top, from_top + end - top), slice(from_left, from_left + right - left))
+    rows, columns = list(pairwise(tops)), list(pairwise(lefts))
+    downs = [[_taken(row, other, tops[-1], lines) for other in rows] for row in rows]
+    acrosses = [[_taken(column, other, lefts[-1], 1) for other in columns] for column in columns]
+    count = len(columns)
+    for cell, place in enumerate(source):
+        (i, j), (from_i, from_j) = divmod(cell, count), divmod(place, count)
+        here = (slice(*rows[i]), slice(*columns[j]))
+        there = (downs[i][from_i], acrosses[j][from_j])
         for target, plane in zip(new, planes, strict=True):
             target[here] = plane[there]
     return new
+
+
+def _taken(target: tuple[int, int], source: tuple[int, int], size: int, lines: int) -> slice:
+    """What of an axis is taken for a cell, as much as the cell has: from where its source begins.
+
+    Cells at both ends are cut by the patch. So that what they give does not move with its edge, the first
+    one gives, and gets, from its end backwards. What lies beyond the patch is made up for on the other
+    side: by less than the source is wide, so that nothing stays in its place.
+    """
+    length = target[1] - target[0]
+    begin = source[1] - length if 0 in (target[0], source[0]) else source[0]
+    begin = max(min(begin, size - length), 0) // lines * lines
+    return slice(begin, begin + length)
