@@ -18,9 +18,6 @@ from facefx.values import Face, Patch, StreamFormat
 __all__ = ["Scramble"]
 
 _MIN_CELL_PX = 4
-# A cell at the end that is cut may be half a cell, less what its edge moves to the chroma grid: it must still
-# be as wide as a sample, so that what is taken from it comes from elsewhere.
-_MIN_CELL_STEPS = 3
 _TRACKS_KEPT = 256
 
 Plane = NDArray[Any]
@@ -33,8 +30,7 @@ class ScrambleParams(SoftParams):
         8,
         ge=2,
         le=24,
-        description="Most cells across the longer side of the face's box; a cell is at least 4 px, 3 "
-        "chroma samples where that is more.",
+        description="Most cells across the longer side of the face's box; a cell is at least 4 px.",
     )
 
 
@@ -58,12 +54,10 @@ class Scramble(PrivacyEffect):
         """Start without any person's order."""
         super().prepare(format, seed)
         self._ranks: dict[int, NDArray[np.int64]] = {}
-        steps = max(format.column_step, format.line_step)
-        self._least_px = max(_MIN_CELL_PX, _MIN_CELL_STEPS * steps)
 
     def cover(self, patch: Patch, face: Face) -> None:
         """Give each cell what was in the cell that follows it in the person's order."""
-        cells = lay_cells(patch, face.xyxy, self.params.cells, self._least_px)
+        cells = lay_cells(patch, face.xyxy, self.params.cells, _MIN_CELL_PX)
         source = _following(cells.of(self._rank(face.track_id)))
         lines = 2 if self.format.field_order else 1
         with separate_planes(patch) as planes:
