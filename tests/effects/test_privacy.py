@@ -29,6 +29,7 @@ from facefx.effects.effect import Effect
 from facefx.effects.library.blur import Blur
 from facefx.effects.library.image import Image
 from facefx.effects.library.pixelate import Pixelate
+from facefx.effects.library.scramble import Scramble
 from facefx.effects.library.solid import Solid
 from facefx.effects.shapes import MAX_AREA_RATIO, Outline
 from facefx.values import Face, Patch, StreamFormat
@@ -69,6 +70,8 @@ def every(sticker: str) -> list[Effect]:
         Blur.of(),
         Blur.of(shape="box", strength=0.4, feather=0.0),
         Image.of(path=sticker),
+        Scramble.of(),
+        Scramble.of(shape="box", cells=24, feather=0.1),
     ]
 
 
@@ -316,4 +319,4 @@ def test_opencv_is_kept_on_one_core() -> None:
 def test_the_shipped_effects_are_where_users_look(tmp_path: Path) -> None:
     from facefx.effects.registry import effect_names
 
-    assert {"solid", "pixelate", "blur", "image"} <= set(effect_names())
+    assert {"solid", "pixelate", "blur", "image", "scramble", "net"} <= set(effect_names())
