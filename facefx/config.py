@@ -48,7 +48,7 @@ class RunConfig(_Settings):
     """Everything that `facefx run` can be told, except input and output."""
 
     effects: tuple[str | dict[str, dict[str, Any]], ...] = Field(
-        ("solid",), description="effects in `name:param=value` form, or {name: {param: value}}"
+        ("solid",), description="effects as `name:param=value` or {name: {param: value}}, presets as `@name`"
     )
     select: str = Field(
         "all", description="which faces, for effects that do not say who=…: largest, track:3, not:leftmost, …"

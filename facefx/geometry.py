@@ -44,7 +44,8 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
     height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
     inner = np.maximum(width, 0) * np.maximum(height, 0)
-    union = area(a)[:, None] + area(b)[None, :] - inner
+    area_a = area(a)
+    union = area_a[:, None] + (area_a if b is a else area(b))[None, :] - inner
     return np.asarray(inner / np.maximum(union, 1e-9), np.float32)
 
 

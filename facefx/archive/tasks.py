@@ -9,6 +9,8 @@ from typing import Any
 
 import facefx
 from facefx.config import RunConfig
+from facefx.effects.who import Who
+from facefx.errors import UsageError
 from facefx.faces.analysis import Analysis
 from facefx.pipeline.plan import Plan, effect_specs, hidden_seed, plain_plan, without_reasons
 from facefx.pipeline.segment import SegmentResult, Span
@@ -41,6 +43,8 @@ _SEGMENT_FORMAT = 1
 class Recipe:
     """All that the results of one archive depend on, besides the videos.
 
+    Raises UsageError where an effect is for certain tracks: each segment numbers its own.
+
     target: URL of the folder of outputs. analysis: how faces are found, fixed once for all videos by a
     worker; None until then. kept: URL of another archive's target whose stored faces are used: nobody
     looks again. alone_memory_bytes, alone_timeout_s: limits of a segment's last try.
@@ -56,10 +60,19 @@ class Recipe:
     alone_memory_bytes: int = 8 << 30
     alone_timeout_s: float = 3600.0
 
+    def __post_init__(self) -> None:
+        for spec in effect_specs(self.config) if self.kept is None else ():
+            if Who.parse(spec.who).names_tracks:
+                raise UsageError(
+                    f"effect {spec.name}: who={spec.who!r}: tracks have no numbers while an archive is made; "
+                    "choose by place or size, or use facefx archive render on an archive that is done"
+                )
+
     def to_json(self) -> dict[str, Any]:
         """What is fixed, as plain values: the same for every run that may share a target."""
         config = self.config.model_dump(mode="json", exclude={"threads"})
-        config["effects"] = [{spec.name: dict(spec.params)} for spec in effect_specs(self.config)]
+        config["effects"] = [spec.entry() for spec in effect_specs(self.config)]
+        del config["select"]  # each effect says it itself by now
         config["seed"] = hidden_seed(self.config.seed)
         analysis = None if self.analysis is None else without_reasons(plain_plan(self.analysis))
         return {

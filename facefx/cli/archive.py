@@ -35,6 +35,7 @@ _JSON = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")
 def estimate(
     sources: choices.Sources,
     effect: options.Effects = None,
+    select: options.Select = None,
     config: options.Config = None,
     segment_s: choices.SegmentS = None,
     endpoint: choices.Endpoint = None,
@@ -49,7 +50,7 @@ def estimate(
     from facefx.storage import find_sources, opened_in_places
 
     reached = choices.storage_options(endpoint, profile, None, None)
-    settings = load_config(config, {"effects": tuple(effect) if effect else None})
+    settings = load_config(config, options.changing(effect, select))
     result = estimate_archive(
         find_sources((sources,), reached),
         settings,
@@ -68,6 +69,7 @@ def run(
     sources: choices.Sources,
     target: choices.Target,
     effect: options.Effects = None,
+    select: options.Select = None,
     config: options.Config = None,
     detector: options.DetectorName = None,
     landmarker: options.LandmarkerName = None,
@@ -106,7 +108,7 @@ def run(
     settings = load_config(
         config,
         {
-            "effects": tuple(effect) if effect else None,
+            **options.changing(effect, select),
             **options.looking(detector, landmarker, device),
             **options.encoding(codec, crf, preset, encoder_threads, lossless),
             **options.carrying(audio, metadata, extra_video),
@@ -151,6 +153,7 @@ def render(
     ],
     target: choices.Target,
     effect: options.Effects = None,
+    select: options.Select = None,
     codec: options.Codec = None,
     crf: options.Crf = None,
     preset: options.Preset = None,
@@ -176,7 +179,7 @@ def render(
 
     state = _state(kept, endpoint, profile)
     changes: dict[str, Any] = {
-        "effects": tuple(effect) if effect else None,
+        **options.changing(effect, select),
         **options.encoding(codec, crf, preset, None, False),
         **options.carrying(audio, metadata, None),
         "seed": seed,

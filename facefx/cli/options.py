@@ -28,11 +28,13 @@ __all__ = [
     "Preset",
     "Report",
     "Seed",
+    "Select",
     "Source",
     "Start",
     "Threads",
     "Trace",
     "carrying",
+    "changing",
     "encoding",
     "excerpt",
     "looking",
@@ -51,7 +53,18 @@ Effects = Annotated[
         "--effect",
         "-e",
         metavar="NAME[:P=V,…]",
-        help="Effect to apply; repeat for a chain. [default: solid]",
+        help="Effect to apply, or @PRESET; repeat for a chain. [default: solid]",
+    ),
+]
+
+Select = Annotated[
+    str | None,
+    typer.Option(
+        "--select",
+        metavar="WHO",
+        help="Whose faces: all, largest[:N], leftmost[:N], rightmost[:N], track:N[/N…], area:x0/y0/x1/y1 in "
+        "parts of the picture; joined by +; not: in front for everyone else. An effect's own who=WHO wins.",
+        show_default="all",
     ),
 ]
 
@@ -112,8 +125,13 @@ Trace = Annotated[
 ]
 
 
+def changing(effect: list[str] | None, select: str | None) -> dict[str, Any]:
+    """Settings of what is done to whom; None means not given, here and below."""
+    return {"effects": tuple(effect) if effect else None, "select": select}
+
+
 def looking(detector: str | None, landmarker: str | None, device: str | None) -> dict[str, Any]:
-    """Settings of how faces are found; None means not given, here and below."""
+    """Settings of how faces are found."""
     return {"detector": detector, "landmarker": landmarker, "device": device}
 
 

@@ -27,6 +27,7 @@ def render(
     ],
     output: options.Output,
     effect: options.Effects = None,
+    select: options.Select = None,
     config: options.Config = None,
     codec: options.Codec = None,
     crf: options.Crf = None,
@@ -56,7 +57,7 @@ def render(
     settings = load_config(
         config,
         {
-            "effects": tuple(effect) if effect else None,
+            **options.changing(effect, select),
             **options.encoding(codec, crf, preset, encoder_threads, lossless),
             **options.carrying(audio, metadata, extra_video),
             **options.excerpt(start, end),

@@ -24,6 +24,7 @@ def run(
     source: options.Source,
     output: options.Output,
     effect: options.Effects = None,
+    select: options.Select = None,
     config: options.Config = None,
     detector: options.DetectorName = None,
     landmarker: options.LandmarkerName = None,
@@ -56,7 +57,7 @@ def run(
     settings = load_config(
         config,
         {
-            "effects": tuple(effect) if effect else None,
+            **options.changing(effect, select),
             **options.looking(detector, landmarker, device),
             **options.encoding(codec, crf, preset, encoder_threads, lossless),
             **options.carrying(audio, metadata, extra_video),

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefx.effects.masks import Mesh, middle
+from facefx.effects.masks import Mesh
 from facefx.faces.anchors import anchors
 from facefx.faces.roi import Placement
 from facefx.values import StreamFormat
@@ -64,7 +64,7 @@ def known_point(name: str) -> bool:
 def _place(mesh: Mesh, name: str) -> tuple[float, float]:
     if name not in _MIDDLES:
         return mesh.point(name)
-    x, y = middle(mesh.outline(name)).tolist()
+    x, y = mesh.middle(name).tolist()
     return x, y
 
 

@@ -94,6 +94,8 @@ class EffectChain:
         for effect in self.effects:
             effect.shared = shared
             effect.prepare(format, seed)
+        # Where nothing comes after a warp, nobody asks where it has put the face.
+        self._moving = len(self.effects) > 1
         self._groups = (
             [effect for effect in self.effects if effect.family != "privacy"],
             [effect for effect in self.effects if effect.family == "privacy"],
@@ -176,7 +178,7 @@ class EffectChain:
             if region is None:
                 continue
             wanted.append((effect, face, region))
-            if effect.family == "geometry":
+            if effect.family == "geometry" and self._moving:
                 moved = effect.moved(face)
                 face = replace(moved, xyxy=_around(face.xyxy, moved.xyxy))
         return wanted, face
@@ -199,6 +201,8 @@ class EffectChain:
     def _cut(self, frame: int, planes: Planes, regions: Sequence[Rectangle]) -> Patch | None:
         if not regions:
             return None
+        if len(regions) == 1:
+            return Patch.cut(self.format, frame, planes, regions[0])
         left, top, right, bottom = zip(*regions, strict=True)
         return Patch.cut(self.format, frame, planes, (min(left), min(top), max(right), max(bottom)))
 

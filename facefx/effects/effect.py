@@ -73,6 +73,10 @@ class EffectSpec:
         who = {"who": self.who} if self.who != "all" else {}
         return {"name": self.name, "params": self.params, **who}
 
+    def entry(self) -> dict[str, dict[str, Any]]:
+        """The spec as a settings file says it."""
+        return {self.name: {**self.params, **({"who": self.who} if self.who != "all" else {})}}
+
     @classmethod
     def from_json(cls, text: str) -> EffectSpec:
         """Read what to_json wrote; checked again.

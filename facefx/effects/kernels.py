@@ -7,7 +7,7 @@ same functions for its own arrays. A plane is (h, w), uint8 or uint16, rows perh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -120,11 +120,12 @@ def fill_ellipse(patch: Patch, outline: Outline, values: tuple[int, int, int]) -
     centre = centre_x / step_x, centre_y / step_y
     half = (half_x + margin) / step_x, (half_y + margin) / step_y
     if pixels.layout == "semiplanar":
-        _draw(patch.planes[1], centre, half, (values[1], values[2]))
-        return True
-    draw = _draw_smooth if step_x == step_y == 1 else _draw
-    for plane, value in zip(patch.planes[1:], values[1:], strict=True):
-        draw(plane, centre, half, value)
+        _draw((patch.planes[1],), centre, half, ((values[1], values[2]),))
+    elif step_x == step_y == 1:
+        for plane, value in zip(patch.planes[1:], values[1:], strict=True):
+            _draw_smooth(plane, centre, half, value)
+    else:
+        _draw(patch.planes[1:], centre, half, values[1:])
     return True
 
 
@@ -137,22 +138,26 @@ def _chroma_margin(pixels: PixelFormat, interlaced: bool) -> float:
 
 
 def _draw(
-    plane: Plane,
+    planes: Sequence[Plane],
     centre: tuple[float, float],
     half: tuple[float, float],
-    value: int | tuple[int, int],
+    values: Sequence[int | tuple[int, int]],
     style: int = cv2.LINE_8,
 ) -> None:
-    """Draw in a plane whose sample i covers i to i + 1; OpenCV's samples have their middle at i."""
+    """Draw in planes whose sample i covers i to i + 1; OpenCV's samples have their middle at i."""
     scale = 1 << _SHIFT
+    x, y = (centre[0] - 0.5) * scale, (centre[1] - 0.5) * scale
     if min(half) < _MIN_ELLIPSE_RADIUS_PX:
-        corners = _CIRCLE * (half[0] * scale, half[1] * scale)
-        corners += ((centre[0] - 0.5) * scale, (centre[1] - 0.5) * scale)
-        cv2.fillConvexPoly(plane, np.rint(corners).astype(np.int32), value, style, _SHIFT)
+        corners = _CIRCLE * np.array((half[0] * scale, half[1] * scale))
+        corners += np.array((x, y))
+        points = np.rint(corners, out=corners).astype(np.int32)
+        for plane, value in zip(planes, values, strict=True):
+            cv2.fillConvexPoly(plane, points, value, style, _SHIFT)
         return
-    where = tuple(round((position - 0.5) * scale) for position in centre)
-    axes = tuple(math.ceil(extent * _POLYGON_SLACK * scale) for extent in half)
-    cv2.ellipse(plane, where, axes, 0, 0, 360, value, -1, style, _SHIFT)
+    where = round(x), round(y)
+    axes = math.ceil(half[0] * _POLYGON_SLACK * scale), math.ceil(half[1] * _POLYGON_SLACK * scale)
+    for plane, value in zip(planes, values, strict=True):
+        cv2.ellipse(plane, where, axes, 0, 0, 360, value, -1, style, _SHIFT)
 
 
 def _draw_smooth(plane: Plane, centre: tuple[float, float], half: tuple[float, float], value: int) -> None:
@@ -162,15 +167,15 @@ def _draw_smooth(plane: Plane, centre: tuple[float, float], half: tuple[float, f
     then filled exactly up to the edge: only the edge itself has lost those bits.
     """
     if plane.dtype == np.uint8:
-        _draw(plane, centre, half, value, cv2.LINE_AA)
+        _draw((plane,), centre, half, (value,), cv2.LINE_AA)
         return
     before = np.right_shift(plane, 2).astype(np.uint8)
     after = before.copy()
-    _draw(after, centre, half, value >> 2, cv2.LINE_AA)
+    _draw((after,), centre, half, (value >> 2,), cv2.LINE_AA)
     edge = cv2.compare(before, after, cv2.CMP_NE)
     codes = np.left_shift(after, 2, dtype=plane.dtype)
     cv2.copyTo(codes, edge, plane)
-    _draw(plane, centre, (half[0] - 0.75, half[1] - 0.75), value)
+    _draw((plane,), centre, (half[0] - 0.75, half[1] - 0.75), (value,))
 
 
 def blend(plane: Plane, new: Plane, mask: Mask) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -23,7 +23,7 @@ from facefx.faces.anchors import anchors
 from facefx.faces.topology import topology
 from facefx.values import Face, Patch
 
-__all__ = ["Fade", "Grid", "Mesh", "middle", "soft_mask", "soft_masks"]
+__all__ = ["Fade", "Grid", "Mesh", "soft_mask", "soft_masks"]
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -90,20 +90,28 @@ class Mesh:
     def __init__(self, face: Face) -> None:
         if face.landmarks is None:
             raise EffectError(f"face {face.track_id} at pts {face.pts}: expected landmarks, got none")
-        self._points = face.landmarks
-        self._topology = face.topology
+        self._landmarks, self._topology = face.landmarks, face.topology
         self._loops = _loops(face.topology)
+        # All at once: one by one costs more than all the points that are not asked for.
+        self._points = face.landmarks.take(self._loops.points, axis=0)
 
     def outline(self, region: str) -> Points:
         """(n, 2) float32 corners of a region, in pixels of the stored picture.
 
         Raises EffectError for a region that the topology lacks.
         """
-        return np.asarray(self._corners(region)[:, :2])
+        return self._points[self._loops.place(region), :2]
+
+    def middle(self, region: str) -> Points:
+        """(2,) float32 mean of a region's corners.
+
+        Raises EffectError for a region that the topology lacks.
+        """
+        return self._middles[self._loops.order(region), :2]
 
     def point(self, name: str) -> tuple[float, float]:
         """(x, y) of a named point (see faces.anchors), in pixels of the stored picture."""
-        x, y = self._points[anchors(self._topology)[name], :2].tolist()
+        x, y = self._landmarks[anchors(self._topology)[name], :2].tolist()
         return x, y
 
     @cached_property
@@ -112,23 +120,12 @@ class Mesh:
 
         Depth counts too, so that a head that turns away keeps its size.
         """
-        oval = self._corners("face_oval")
-        oval = oval - middle(oval)
+        oval = self._points[self._loops.place("face_oval")] - self._middles[self._loops.order("face_oval")]
         return 2 * math.sqrt(float(np.vdot(oval, oval)) / len(oval))
 
-    def _corners(self, region: str) -> Points:
-        loop = self._loops.get(region)
-        if loop is None:
-            raise EffectError(
-                f"region {region!r} is unknown to the mesh: expected one of {', '.join(self._loops)}"
-            )
-        return np.asarray(self._points[loop])
-
-
-def middle(points: Points) -> Points:
-    """The mean of (n, d) points."""
-    # A third of the time that ndarray.mean takes for so few.
-    return np.asarray(np.add.reduce(points) / np.float32(len(points)))
+    @cached_property
+    def _middles(self) -> Points:
+        return np.asarray(np.add.reduceat(self._points, self._loops.first, axis=0) / self._loops.lengths)
 
 
 def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade = "across") -> Mask:
@@ -152,10 +149,9 @@ def soft_masks(regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sig
     tops = range(0, len(drawn), len(drawn) // len(regions))
     if not fades:
         return [drawn[top : top + grid.height] for top in tops]
-    across_kernel, down_kernel = (
-        cv2.getGaussianKernel(2 * reach + 1, length, cv2.CV_32F)
-        for reach, length in zip(margin, (across, down), strict=True)
-    )
+    across_kernel = down_kernel = cv2.getGaussianKernel(2 * margin[0] + 1, across, cv2.CV_32F)
+    if down != across:
+        down_kernel = cv2.getGaussianKernel(2 * margin[1] + 1, down, cv2.CV_32F)
     # All in one: a margin is as wide as the blur reaches.
     blurred = cv2.sepFilter2D(drawn, cv2.CV_32F, across_kernel, down_kernel, borderType=cv2.BORDER_CONSTANT)
     columns = slice(margin[0], margin[0] + grid.width)
@@ -165,7 +161,8 @@ def soft_masks(regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sig
         mask = _faded(blurred[rows, columns], fade)
         if fade == "outside":
             # A corner of an eye is too sharp for its blur to be whole there.
-            around = cv2.dilate(drawn, _SQUARE)[rows, columns]
+            around = cv2.dilate(drawn[top : top + grid.height + 2 * margin[1]], _SQUARE)
+            around = around[margin[1] : margin[1] + grid.height, columns]
             mask = np.asarray(cv2.max(mask, cv2.convertScaleAbs(around, alpha=_STEEP)))
         masks.append(mask)
     return masks
@@ -188,21 +185,25 @@ def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: i
     row, x, turn = _crossings(regions, grid, right, below)
     if not len(row):
         return np.zeros((height * len(regions), width), np.uint8)
-    column = np.clip(x, 0, width, out=x).astype(np.intp)
-    part = (x - column) * turn
-    index = row * (width + 2) + column
+    column = np.floor(x.clip(0, width, out=x))
+    x -= column
+    part = np.multiply(x, turn, out=x)
+    # One column for what lies left of all samples, one for what the last sample adds to beyond it.
+    rows, stride = height * len(regions), width + 2
+    row *= stride
+    index = np.add(row, column, out=row).astype(np.intp)
     # Each crossing adds itself to all that lies right of it: to its own sample in part.
-    rows = height * len(regions)
-    steps = np.bincount(index, turn - part, rows * (width + 2))
-    steps += np.bincount(index + 1, part, rows * (width + 2))
+    steps = np.bincount(index, turn - part, rows * stride)
+    index += 1
+    steps += np.bincount(index, part, rows * stride)
     # Sums along the rows, as a difference of sums over rectangles: a third of the time of cumsum.
-    sums = cv2.integral(steps.reshape(rows, width + 2))[:, 1 : width + 1]
+    sums = cv2.integral(steps.reshape(rows, stride))[:, 1 : width + 1]
     return np.asarray(cv2.convertScaleAbs(cv2.subtract(sums[1:], sums[:-1]), alpha=255 / _LINES), np.uint8)
 
 
 def _crossings(
     regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Where outlines cross lines of the grid with a margin: row, place across in samples, and which way.
 
     Each row has so many lines; the rows of one region follow those of the last. The way is 1 where an
@@ -210,31 +211,93 @@ def _crossings(
     """
     outlines = [outline for region in regions for outline in region]
     if not outlines:
-        return np.zeros(0, np.intp), np.zeros(0), np.zeros(0)
-    lengths = np.array([len(outline) for outline in outlines])
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    here = grid.place(np.concatenate(outlines)).astype(np.float64)
-    here = (here + np.array((right + 0.5, below + 0.5))) * (1, _LINES)
-    following = np.arange(1, len(here) + 1)
-    following[ends - 1] = starts
-    (x, y), (next_x, next_y) = here.T, here[following].T
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    sides = _sides(tuple(tuple(map(len, region)) for region in regions))
+    here = grid.place(np.concatenate(outlines)) + np.array((right + 0.5, below + 0.5))
+    here *= (1, _LINES)
+    (x, y), (next_x, next_y) = here.T, here.take(sides.end, axis=0).T
+    across, down = next_x - x, next_y - y
     # Outlines that run the other way round count the other way, so that they unite where they overlap.
-    round_ = np.sign(np.add.reduceat(x * next_y - next_x * y, starts))
-    turn = np.sign(next_y - y) * np.repeat(round_, lengths)
-    last = (grid.height + 2 * below) * _LINES
-    low, high = np.clip(np.ceil(np.sort((y, next_y), axis=0) - 0.5), 0, last).astype(np.intp)
-    count = high - low
-    edge = np.repeat(np.arange(len(here)), count)
-    line = np.arange(len(edge)) + np.repeat(low - (np.cumsum(count) - count), count)
-    slope = np.divide(next_x - x, next_y - y, out=np.zeros_like(x), where=count > 0)
-    region = np.repeat(np.arange(len(regions)), [sum(map(len, outlines)) for outlines in regions])
-    above = (region * (grid.height + 2 * below))[edge]
-    return line // _LINES + above, x[edge] + (line + 0.5 - y[edge]) * slope[edge], turn[edge]
+    round_ = np.sign(np.add.reduceat(x * next_y - next_x * y, sides.first))
+    turn = np.sign(down) * round_.take(sides.outline)
+    rows = grid.height + 2 * below
+    # Lines stay floats, which hold them exactly: what follows mixes them with places.
+    start = np.ceil(y - 0.5).clip(0, rows * _LINES)
+    end = start.take(sides.end)
+    count = np.abs(end - start).astype(np.intp)
+    ends = count.cumsum()
+    # From here on each side stands once for each line that it crosses.
+    line = np.arange(float(ends[-1])) + (np.minimum(start, end) + count - ends).repeat(count)
+    slope = across / np.where(count, down, 1)
+    place = line + 0.5
+    place -= y.repeat(count)
+    place *= slope.repeat(count)
+    place += x.repeat(count)
+    row = np.floor(np.multiply(line, 1 / _LINES, out=line), out=line)
+    row += (sides.region * rows).repeat(count)
+    return row, place, turn.repeat(count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The sides of some regions' outlines, each from its corner to the next one of its outline.
+
+    end: the corner where each ends. outline, region: which each belongs to. first: of each outline.
+    """
+
+    end: NDArray[np.intp]
+    outline: NDArray[np.intp]
+    region: NDArray[np.intp]
+    first: NDArray[np.intp]
+
+
+# A mesh has the same outlines in every frame.
+@lru_cache(maxsize=64)
+def _sides(lengths: tuple[tuple[int, ...], ...]) -> _Sides:
+    """lengths: corners of each outline of each region."""
+    outlines = np.array([length for region in lengths for length in region], np.intp)
+    first = np.cumsum(outlines) - outlines
+    end = np.arange(1, outlines.sum() + 1)
+    end[first + outlines - 1] = first
+    region = np.repeat(np.arange(len(lengths)), [sum(region) for region in lengths])
+    return _Sides(end, np.repeat(np.arange(len(outlines)), outlines), region, first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loops:
+    """The regions of a topology. points: of all, one after another. first: where each region's begin.
+
+    lengths: (n, 1), points of each. places: by name, its number and where its points are.
+    """
+
+    points: NDArray[np.intp]
+    first: NDArray[np.intp]
+    lengths: NDArray[np.float32]
+    places: Mapping[str, tuple[int, slice]]
+
+    def order(self, region: str) -> int:
+        """The number of a region. Raises EffectError."""
+        return self._find(region)[0]
+
+    def place(self, region: str) -> slice:
+        """Where a region's points are. Raises EffectError."""
+        return self._find(region)[1]
+
+    def _find(self, region: str) -> tuple[int, slice]:
+        place = self.places.get(region)
+        if place is None:
+            raise EffectError(
+                f"region {region!r} is unknown to the mesh: expected one of {', '.join(self.places)}"
+            )
+        return place
 
 
 @cache
-def _loops(name: str) -> Mapping[str, NDArray[np.intp]]:
-    """The regions of a topology as index arrays."""
-    regions = topology(name).regions
-    return MappingProxyType({region: np.array(loop, np.intp) for region, loop in regions.items()})
+def _loops(name: str) -> _Loops:
+    loops = topology(name).regions
+    lengths = np.array([len(loop) for loop in loops.values()])
+    ends = np.cumsum(lengths)
+    spans = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+    places = {region: (i, slice(*span)) for i, (region, span) in enumerate(zip(loops, spans, strict=True))}
+    points = np.concatenate([np.array(loop, np.intp) for loop in loops.values()])
+    return _Loops(points, ends - lengths, lengths.astype(np.float32)[:, None], MappingProxyType(places))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.effects.effect import Rectangle
-from facefx.effects.masks import Grid, Mesh, Points, middle, soft_mask
+from facefx.effects.masks import Grid, Mesh, Points, soft_mask
 from facefx.effects.shapes import MAX_AREA_RATIO, Outline, face_outline, fade_width
 from facefx.effects.skin import skin_outline
 from facefx.values import Face, Patch, StreamFormat
@@ -80,7 +80,7 @@ def face_oval(face: Face, mesh: Mesh, grow: float, feather: float, format: Strea
     cut where it would reach the face.
     """
     hull = _hull(face, mesh)
-    centre = middle(hull)
+    centre = np.asarray(np.mean(hull, axis=0))
     spokes = hull - centre
     grow = _bounded(face.xyxy, centre, spokes, grow, format)
     if grow < 1:

@@ -11,7 +11,7 @@ from facefx.effects.effect import Effect, EffectParams, Family, Need, Rectangle
 from facefx.effects.kernels import blend, separate_planes, window
 from facefx.effects.oval import Oval, face_oval
 from facefx.effects.shapes import Outline, Shape, bounded_growth, face_outline, frame_outline, is_empty
-from facefx.values import Face, Patch
+from facefx.values import Face, Patch, StreamFormat
 from facefx.values.frames import Planes
 
 __all__ = ["PrivacyEffect", "PrivacyParams", "SoftParams"]
@@ -54,6 +54,12 @@ class PrivacyEffect(Effect):
 
     family: ClassVar[Family] = "privacy"
     params: PrivacyParams
+    _last: tuple[Face | None, Rectangle | None] = None, None
+
+    def prepare(self, format: StreamFormat, seed: bytes) -> None:
+        """Forget what was laid on another grid."""
+        super().prepare(format, seed)
+        self._last = None, None
 
     @classmethod
     def wants(cls, params: EffectParams) -> frozenset[Need]:
@@ -71,6 +77,13 @@ class PrivacyEffect(Effect):
 
         Raises ShapeError for a box that is not finite.
         """
+        known, region = self._last
+        if known is not face:  # a chain asks, and `apply` asks again
+            region = self._grown(face)
+            self._last = face, region
+        return region
+
+    def _grown(self, face: Face) -> Rectangle | None:
         if is_empty(face.xyxy):
             return None
         x0, y0, x1, y1 = face.xyxy

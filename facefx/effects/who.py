@@ -75,6 +75,11 @@ class Who:
         """True where no face is left out."""
         return not self.others and any(term.kind == "all" for term in self.terms)
 
+    @property
+    def names_tracks(self) -> bool:
+        """True where it means numbers of tracks, which hold within one analysis only."""
+        return any(term.kind == "track" for term in self.terms)
+
     def choose(self, faces: Sequence[Face], format: StreamFormat) -> frozenset[int]:
         """Indices of the faces that are meant. Left, right and area are the picture's, as it is shown."""
         chosen: set[int] = set()

@@ -87,8 +87,7 @@ class Mosaic:
 
     def _lay(self, canvas: NDArray[Any], planes: Planes, k: int, box: list[float]) -> _Tile:
         """Cut, shrink and turn one crop into its cell."""
-        format, upright = self._upright.format, self._upright
-        aspect = float(format.sample_aspect) or 1.0
+        format, upright, aspect = self._upright.format, self._upright, self._upright.aspect
         side = _GROW * max((box[2] - box[0]) * aspect, box[3] - box[1], 1.0)
         x0, x1 = _span((box[0] + box[2]) / 2, side / aspect, format.width, format.column_step)
         y0, y1 = _span((box[1] + box[3]) / 2, side, format.height, 1 << format.pixels.shift_y)
@@ -97,10 +96,12 @@ class Mosaic:
         crop = (planes[0][y0:y1, x0:x1], *(plane[chroma] for plane in planes[1:]))
         scale = _CELL / side
         size = _cells((x1 - x0) * aspect * scale), _cells((y1 - y0) * scale)
-        small = upright.turn(np.stack(shrink_planes(crop, *size)))
-        height, width = small.shape[1:]
+        planes = shrink_planes(crop, *size)
+        small = planes if upright.plain else upright.turn(np.stack(planes))
+        height, width = small[0].shape
         top, left = k // self._columns * _CELL, k % self._columns * _CELL
-        canvas[:, top : top + height, left : left + width] = small
+        for layer, part in zip(canvas, small, strict=True):
+            layer[top : top + height, left : left + width] = part
         return _Tile((x0, y0, x1 - x0, y1 - y0), width, height)
 
     def to_stored(self, seen: Sightings) -> Sightings:

@@ -226,8 +226,7 @@ class FaceLandmarker:
             if len(here) < len(rows[position]):
                 twice = [ids[row] for row in rows[position]]
                 raise ShapeError(f"a track comes once a frame, got track_id {twice} at pts {pts}")
-            planes = batch.view(position) if here else ()
-            yield _Waiting(FaceFrame(pts, planes, here), rows[position], pending)
+            yield _Waiting(FaceFrame(pts, batch, position, here), rows[position], pending)
 
     def _take(self, waiting: _Waiting) -> None:
         """Let a frame wait for the next key frame, or settle all that do where it is one."""

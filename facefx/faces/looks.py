@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facefx.faces.moment import Box, Moment, Sighting
-from facefx.faces.motion import lerp, moved
+from facefx.faces.motion import apart, lerp, moved
 from facefx.faces.policy import Clock, FacePolicy
 from facefx.faces.signature import LUMA_STEP, Plane, differs, is_calm
 from facefx.faces.track import pair_up
@@ -111,7 +111,7 @@ class Looker:
             middle.sightings is None
             and self._agree(before, after)
             and not self._at_edge(before, after)
-            and all(moved(a.xyxy, b.xyxy)[0] <= _IN_LINE for a, b in self._pairs(before, after))
+            and all(apart(a, b)[0] <= _IN_LINE for a, b in self._pairs(before, after))
             and is_calm(middle.signature, before.signature, after.signature, self._calm_step)
         )
 
@@ -140,9 +140,10 @@ class Looker:
         """No sure face came, went, or moved too far to be drawn along a straight line unseen."""
         pairs = self._pairs(before, after)
         for a, b in pairs:
-            distance, ratio = moved(a.xyxy, b.xyxy)
-            if (a.high or b.high) and (distance > self._jump or ratio > _JUMP_RATIO):
-                return False
+            if a.high or b.high:
+                distance, ratio = apart(a, b)
+                if distance > self._jump or ratio > _JUMP_RATIO:
+                    return False
         matched = {id(s) for pair in pairs for s in pair}
         return all(id(s) in matched or not s.high for s in _seen(before, after))
 

@@ -43,6 +43,8 @@ class Sightings:
     @staticmethod
     def join(parts: Sequence[Sightings]) -> Sightings:
         """All parts, in order; at least one."""
+        if len(parts) == 1:
+            return parts[0]
         return Sightings(
             np.concatenate([part.xyxy for part in parts]),
             np.concatenate([part.confidence for part in parts]),
@@ -68,12 +70,11 @@ def merge(seen: Sightings, *, iou_threshold: float = 0.3) -> Sightings:
     free = np.ones(len(seen), bool)
     tops: list[int] = []
     members: list[NDArray[np.bool_]] = []
-    for top in range(len(seen)):
-        if free[top]:
-            members.append(free & overlap[top])
-            free &= ~overlap[top]
-            tops.append(top)
-    weight = np.stack(members) * seen.confidence**_SURENESS
+    while free[top := int(free.argmax())]:  # the surest that is left
+        tops.append(top)
+        members.append(free & overlap[top])
+        free ^= members[-1]
+    weight = np.array(members) * seen.confidence**_SURENESS
     weight /= weight.sum(axis=1, keepdims=True)
     xyxy, points = weight @ seen.xyxy, weight @ seen.keypoints.reshape(len(seen), -1)
     shape = (len(tops), *seen.keypoints.shape[1:])

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from facefx.faces.mesh import MeshNet
 from facefx.faces.one_euro import OneEuro
 from facefx.faces.policy import Clock
 from facefx.faces.roi import Roi, bounds
-from facefx.values import Planes
+from facefx.values import FrameBatch, Planes
 
 __all__ = [
     "GAP_S",
@@ -102,13 +103,19 @@ class MeshStats:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class FaceFrame:
-    """One frame and the boxes of its faces by track_id, in pixels of the upright picture."""
+    """One frame of a batch and the boxes of its faces by track_id, in pixels of the upright picture."""
 
     pts: int
-    planes: Planes
+    batch: FrameBatch
+    position: int
     boxes: Mapping[int, Box]
+
+    @cached_property
+    def planes(self) -> Planes:
+        """Of the whole frame; a frame that nobody looks at is not asked for any."""
+        return self.batch.view(self.position)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

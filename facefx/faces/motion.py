@@ -11,8 +11,10 @@ from facefx.faces.policy import Clock
 __all__ = [
     "Inward",
     "Speed",
+    "apart",
     "backwards",
     "cost",
+    "fit",
     "forwards",
     "grown",
     "lerp",
@@ -34,20 +36,33 @@ def mean_size(box: Box) -> float:
     return math.sqrt(max(1.0, (box[2] - box[0]) * (box[3] - box[1])))
 
 
-def _offset(a: Box, b: Box) -> tuple[float, float]:
-    return (b[0] + b[2] - a[0] - a[2]) / 2, (b[1] + b[3] - a[1] - a[3]) / 2
-
-
 def moved(a: Box, b: Box) -> tuple[float, float]:
     """(distance of the centres in face sizes, ratio of the sizes ≥ 1)."""
-    size_a, size_b = mean_size(a), mean_size(b)
-    distance = math.hypot(*_offset(a, b)) / ((size_a + size_b) / 2)
-    return distance, max(size_a, size_b) / min(size_a, size_b)
+    return _moved(a, b, mean_size(a), mean_size(b))
+
+
+def apart(a: Sighting, b: Sighting) -> tuple[float, float]:
+    """`moved` for two sightings, which know their sizes."""
+    return _moved(a.xyxy, b.xyxy, a.size, b.size)
+
+
+def _moved(a: Box, b: Box, size_a: float, size_b: float) -> tuple[float, float]:
+    across, down = (b[0] + b[2] - a[0] - a[2]) / 2, (b[1] + b[3] - a[1] - a[3]) / 2
+    distance = math.hypot(across, down) / ((size_a + size_b) / 2)
+    return distance, size_a / size_b if size_a > size_b else size_b / size_a
 
 
 def cost(a: Box, b: Box, distance_limit: float, ratio_limit: float) -> float | None:
     """How badly two boxes fit as one face; None beyond the limits."""
-    distance, ratio = moved(a, b)
+    return _cost(*moved(a, b), distance_limit, ratio_limit)
+
+
+def fit(a: Sighting, b: Sighting, distance_limit: float, ratio_limit: float) -> float | None:
+    """`cost` for two sightings, which know their sizes."""
+    return _cost(*apart(a, b), distance_limit, ratio_limit)
+
+
+def _cost(distance: float, ratio: float, distance_limit: float, ratio_limit: float) -> float | None:
     if distance > distance_limit or ratio > ratio_limit:
         return None
     return distance + math.log(ratio)

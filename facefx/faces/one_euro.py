@@ -39,7 +39,7 @@ class OneEuro:
         and those after no time at all, are returned as they are.
         """
         if self._raw is None or passed_s <= 0:
-            self._velocity = np.zeros((len(points), 2))
+            self._velocity = np.zeros_like(points[:, :2])
             self._raw = self._smooth = points
             return points
         velocity = points[:, :2] - self._raw[:, :2]

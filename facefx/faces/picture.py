@@ -37,9 +37,11 @@ class Upright:
     def __init__(self, format: StreamFormat) -> None:
         self.format = format
         self.turns = round(format.rotation / 90) % 4
-        aspect = float(format.sample_aspect) or 1.0
-        size = (format.width * aspect, float(format.height))
+        self.plain = not (self.turns or format.mirrored)
+        self.aspect = float(format.sample_aspect) or 1.0
+        size = (format.width * self.aspect, float(format.height))
         self.width, self.height = size[::-1] if self.turns % 2 else size
+        self._stored = np.array([format.width, format.height] * 2, np.float32)
 
     def stored_size(self, width: int, height: int) -> tuple[int, int]:
         """The size before the turn of a picture that is width × height after it."""
@@ -47,22 +49,28 @@ class Upright:
 
     def turn(self, small: NDArray[Any]) -> NDArray[Any]:
         """Turn (channels, h, w) from stored to upright; contiguous."""
+        if self.plain:
+            return np.ascontiguousarray(small)
         if self.format.mirrored:
             small = small[:, ::-1]
         return np.ascontiguousarray(np.rot90(small, self.turns, axes=(1, 2)))
 
     def boxes_to_stored(self, xyxy: Boxes, width: float, height: float) -> Boxes:
         """Map boxes in an upright picture of width × height to pixels of the stored picture."""
-        size = np.array([width, height] * 2, np.float32)
-        back = to_rotated(np.asarray(xyxy / size, np.float32), -self.turns, 1, 1)
+        back = np.asarray(xyxy / np.array([width, height] * 2, np.float32), np.float32)
+        if self.turns:
+            back = to_rotated(back, -self.turns, 1, 1)
         if self.format.mirrored:
             back = np.stack([back[:, 0], 1 - back[:, 3], back[:, 2], 1 - back[:, 1]], axis=1)
-        return np.asarray(back * np.array([self.format.width, self.format.height] * 2), np.float32)
+        return back * self._stored
 
     def points_to_stored(
         self, points: NDArray[np.float32], width: float, height: float
     ) -> NDArray[np.float32]:
         """Map (n, k, 2) points the same way."""
+        if self.plain:
+            share = np.asarray(points / np.array([width, height], np.float32), np.float32)
+            return share * self._stored[:2]
         flat = points.reshape(-1, 2)
         return self.boxes_to_stored(np.concatenate([flat, flat], axis=1), width, height)[:, :2].reshape(
             points.shape

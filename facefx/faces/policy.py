@@ -111,10 +111,13 @@ class Clock:
     def __init__(self, time_base: Fraction) -> None:
         self.time_base = time_base
         self._tick = time_base.as_integer_ratio()
+        self._ticks: dict[float, int] = {}
 
     def ticks(self, seconds: float) -> int:
-        """The ticks that fit into so many seconds."""
-        return int(_exact(seconds) / self.time_base)
+        """The ticks that fit into so many seconds; the same few lengths are asked for again and again."""
+        if seconds not in self._ticks:
+            self._ticks[seconds] = int(_exact(seconds) / self.time_base)
+        return self._ticks[seconds]
 
     def seconds(self, ticks: int) -> float:
         """What so many ticks last."""

@@ -136,6 +136,10 @@ class Witness:
         return signature, change
 
     def _compare(self, before: Signature, after: Signature, pts: int) -> Change:
+        if cv2.norm(before.small, after.small, cv2.NORM_INF) <= LUMA_STEP:
+            # No sample left its own value by more, so none left its neighbourhood's range.
+            self._stirred.append((pts, None))
+            return QUIET
         appeared = _outside(after.small, before.range(1))
         lost = _outside(before.small, after.range(1))
         if cv2.norm(cv2.max(appeared, lost), cv2.NORM_INF) <= LUMA_STEP:

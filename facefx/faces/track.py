@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from facefx.faces.moment import Moment, Sighting, Track
-from facefx.faces.motion import backwards, cost, forwards, shifted, velocity
+from facefx.faces.motion import Speed, backwards, cost, fit, forwards, shifted, velocity
 from facefx.faces.policy import REACH_S, Clock, FacePolicy
 
 __all__ = ["Outcomes", "Tracker", "pair_up"]
@@ -43,11 +43,11 @@ def pair_up(
     """
     pairs: list[tuple[bool, float, int, int]] = []
     for i, a in enumerate(before):
+        x, size = a.centre[0], a.size
         for j, b in enumerate(after):
-            apart = abs(a.centre[0] - b.centre[0])
-            if apart <= _LINK_DISTANCE * (a.size + b.size) / 2:
+            if abs(x - b.centre[0]) <= _LINK_DISTANCE * (size + b.size) / 2:
                 sure = a.high and b.high
-                badness = cost(a.xyxy, b.xyxy, _LINK_DISTANCE if sure else _UNSURE_DISTANCE, _LINK_RATIO)
+                badness = fit(a, b, _LINK_DISTANCE if sure else _UNSURE_DISTANCE, _LINK_RATIO)
                 if badness is not None:
                     pairs.append((not sure, badness, i, j))
     pairs.sort()
@@ -67,7 +67,7 @@ def _runners(
     before: Sequence[Sighting], after: Sequence[Sighting], distance: float
 ) -> list[tuple[Sighting, Sighting]]:
     """The pairs within a distance that have no rival on either side."""
-    near = [(a, b) for a in before for b in after if cost(a.xyxy, b.xyxy, distance, _RUN_RATIO) is not None]
+    near = [(a, b) for a in before for b in after if fit(a, b, distance, _RUN_RATIO) is not None]
     return [
         (a, b) for a, b in near if sum(a is x for x, _ in near) == 1 and sum(b is y for _, y in near) == 1
     ]
@@ -204,10 +204,16 @@ class Tracker:
         """
         here = starts[0].moment
         ends = [e for e in self._recent if e.is_end and e.moment.scene == here.scene]
+        arriving = [velocity(s, forwards, self._clock, self._size) for s in starts]
         wanted: dict[int, tuple[int, float, Sighting]] = {}
         offers: dict[int, tuple[float, int]] = {}
         for i, end in enumerate(ends):
-            costs = [(c, j) for j, s in enumerate(starts) if (c := self._gap_cost(end, s)) is not None]
+            leaving = velocity(end, backwards, self._clock, self._size)
+            costs = [
+                (c, j)
+                for j, s in enumerate(starts)
+                if (c := self._gap_cost(end, leaving, s, arriving[j])) is not None
+            ]
             for c, j in costs:
                 if j not in wanted or (-end.pts, c) < wanted[j][:2]:
                     wanted[j] = (-end.pts, c, end)
@@ -225,11 +231,9 @@ class Tracker:
                 start.track = Track()
                 self._outcomes.start(start)
 
-    def _gap_cost(self, end: Sighting, start: Sighting) -> float | None:
+    def _gap_cost(self, end: Sighting, forward: Speed, start: Sighting, backward: Speed) -> float | None:
         """How badly an end and a start fit, each predicted to the middle of the gap between them."""
         gap_s = self._clock.seconds(start.pts - end.pts)
-        forward = velocity(end, backwards, self._clock, self._size)
-        backward = velocity(start, forwards, self._clock, self._size)
         limit = _GAP_DISTANCE + _GAP_DISTANCE_PER_S * gap_s
         predicted = cost(
             shifted(end.xyxy, forward, gap_s / 2),
@@ -237,6 +241,6 @@ class Tracker:
             limit,
             _GAP_RATIO,
         )
-        still = cost(end.xyxy, start.xyxy, limit, _GAP_RATIO)
+        still = fit(end, start, limit, _GAP_RATIO)
         costs = [c for c in (predicted, still) if c is not None]
         return min(costs) if costs else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from facefx.faces.picture import Upright, colour_planes, shrink_planes
 from facefx.geometry import Boxes
 from facefx.models.catalog import NetUse
 from facefx.models.session import Session
-from facefx.values import Detections, FrameBatch, Planes
+from facefx.values import Detections, FrameBatch, Planes, StreamFormat
 
 __all__ = ["YuNet", "default_scales", "look_sizes"]
 
@@ -63,6 +64,25 @@ def _multiple(pixels: float) -> int:
     return max(_STEP, round(pixels / _STEP) * _STEP)
 
 
+@dataclass(frozen=True, slots=True)
+class _Geometry:
+    """How the pictures of one stream are looked at.
+
+    sizes: of a whole look. coarse: half the finest of them, between two whole looks, for what comes
+    into the picture.
+    """
+
+    upright: Upright
+    sizes: tuple[tuple[int, int], ...]
+    coarse: tuple[int, int]
+
+    @staticmethod
+    def of(format: StreamFormat, scales: Sequence[int]) -> _Geometry:
+        upright = Upright(format)
+        sizes = look_sizes(upright.width, upright.height, scales)
+        return _Geometry(upright, sizes, (_multiple(sizes[0][0] / 2), _multiple(sizes[0][1] / 2)))
+
+
 class YuNet:
     """YuNet-n looking at each picture at several sizes, merged.
 
@@ -82,6 +102,8 @@ class YuNet:
         self.threshold = threshold
         self._session: Session | None = session
         self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._cells: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._last: _Geometry | None = None
 
     def detect(self, batch: FrameBatch, frames: Sequence[int]) -> Detections:
         """Look at the frames at these positions of the batch.
@@ -90,8 +112,8 @@ class YuNet:
 
         Raises ModelError if the net fails.
         """
-        upright = Upright(batch.format)
-        found = [self._look(batch.view(frame), upright) for frame in frames]
+        geometry = self._geometry(batch.format)
+        found = [self._look(batch.view(frame), geometry) for frame in frames]
         return gather(frames, found, KEYPOINTS)
 
     def glance(self, batch: FrameBatch, frame: int, expected: Boxes, *, whole: bool) -> Detections:
@@ -106,17 +128,17 @@ class YuNet:
 
         Raises ModelError if the net fails.
         """
-        upright = Upright(batch.format)
-        finest = look_sizes(upright.width, upright.height, self.scales)[0][0] / upright.width
+        geometry = self._geometry(batch.format)
+        finest = geometry.sizes[0][0] / geometry.upright.width
         return self._close_look(batch, frame, tiles(regions, TILE / finest), whole=True)
 
     def _close_look(self, batch: FrameBatch, frame: int, spots: Boxes, whole: bool) -> Detections:
-        upright, planes = Upright(batch.format), batch.view(frame)
+        geometry, planes = self._geometry(batch.format), batch.view(frame)
         if len(spots) > MOST_PLACES:
-            return gather([frame], [self._look(planes, upright)], KEYPOINTS)
-        parts = [self._look_at(planes, upright, *self._coarse(upright))[0]] if whole else []
+            return gather([frame], [self._look(planes, geometry)], KEYPOINTS)
+        parts = [self._look_at(planes, geometry.upright, *geometry.coarse)[0]] if whole else []
         if len(spots):
-            mosaic = Mosaic(planes, upright, spots)
+            mosaic = Mosaic(planes, geometry.upright, spots)
             # Merged first: crops do not overlap, and a face is then mapped once, not forty times.
             parts.append(mosaic.to_stored(merge(self._run(mosaic.picture[None]))))
         seen = merge(Sightings.join(parts)) if parts else Sightings.none(KEYPOINTS)
@@ -126,19 +148,21 @@ class YuNet:
         """Let go of the net; safe to call twice."""
         self._session = None
         self._buffers.clear()
+        self._cells.clear()
 
-    def _look(self, planes: Planes, upright: Upright) -> Sightings:
+    def _look(self, planes: Planes, geometry: _Geometry) -> Sightings:
         parts: list[Sightings] = []
-        for width, height in look_sizes(upright.width, upright.height, self.scales):
+        for width, height in geometry.sizes:
             # The next, smaller size is made from this one: cheaper than starting from the frame again.
-            seen, planes = self._look_at(planes, upright, width, height)
+            seen, planes = self._look_at(planes, geometry.upright, width, height)
             parts.append(seen)
         return merge(Sightings.join(parts))
 
-    def _coarse(self, upright: Upright) -> tuple[int, int]:
-        """Half the finest size: between two whole looks, for what comes into the picture."""
-        sizes = look_sizes(upright.width, upright.height, self.scales)
-        return _multiple(sizes[0][0] / 2), _multiple(sizes[0][1] / 2)
+    def _geometry(self, format: StreamFormat) -> _Geometry:
+        """What the last stream's format says about sizes, kept: a stream asks for the same every time."""
+        if self._last is None or self._last.upright.format is not format:
+            self._last = _Geometry.of(format, self.scales)
+        return self._last
 
     def _look_at(self, planes: Planes, upright: Upright, width: int, height: int) -> tuple[Sightings, Planes]:
         """Look at the whole picture at one size; also give its planes at that size."""
@@ -160,26 +184,44 @@ class YuNet:
         if self._session is None:
             raise ModelError("detector yunet was asked to look after it was closed")
         out = self._session.run({"input": picture})
-        return _read(out, picture.shape[3], self.threshold)
+        size = picture.shape[3], picture.shape[2]
+        if size not in self._cells:
+            self._cells[size] = _cells(*size)
+        return _read(out, self._cells[size], self.threshold)
 
 
-def _read(out: dict[str, NDArray[np.float32]], width: int, threshold: float) -> Sightings:
-    """Read the grids of all strides: the cells whose sqrt(cls · obj) reaches the threshold."""
-    least = threshold * threshold
-    square = {stride: (out[f"cls_{stride}"] * out[f"obj_{stride}"])[0, :, 0] for stride in _STRIDES}
-    cells = {stride: np.flatnonzero(values >= least) for stride, values in square.items()}
-    counts = [len(found) for found in cells.values()]
-    if not sum(counts):
+def _read(out: dict[str, NDArray[np.float32]], cells: NDArray[np.float32], threshold: float) -> Sightings:
+    """Read the grids of all strides: the cells whose sqrt(cls · obj) reaches the threshold.
+
+    cells: (n, 3), see _cells.
+    """
+    square = _joined(out, "cls") * _joined(out, "obj")
+    found = np.flatnonzero(square >= threshold * threshold)
+    if not len(found):
         return Sightings.none(KEYPOINTS)
-    stride = np.repeat(np.array(_STRIDES, np.float32), counts)[:, None]
-    corner = np.concatenate(
-        [np.stack(divmod(cells[s], width // s)[::-1], axis=1) for s in _STRIDES], dtype=np.float32
-    )
-    box = np.concatenate([out[f"bbox_{s}"][0, cells[s]] for s in _STRIDES])
-    points = np.concatenate([out[f"kps_{s}"][0, cells[s]] for s in _STRIDES]).reshape(-1, KEYPOINTS, 2)
-    score = np.sqrt(np.concatenate([square[s][cells[s]] for s in _STRIDES]))
+    place = cells[found]
+    corner, stride = place[:, :2], place[:, 2:]
+    box = _joined(out, "bbox")[found]
     centre = (corner + box[:, :2]) * stride
     half = np.exp(box[:, 2:]) * (stride / 2)
-    points = (corner[:, None] + points) * stride[:, None]
-    xyxy = np.concatenate([centre - half, centre + half], axis=1)
-    return Sightings(xyxy.astype(np.float32), score, points.astype(np.float32))
+    xyxy = np.empty((len(found), 4), np.float32)
+    np.subtract(centre, half, out=xyxy[:, :2])
+    np.add(centre, half, out=xyxy[:, 2:])
+    points = _joined(out, "kps")[found].reshape(-1, KEYPOINTS, 2)
+    points += corner[:, None]
+    points *= stride[:, None]
+    return Sightings(xyxy, np.sqrt(square[found, 0]), points)
+
+
+def _joined(out: dict[str, NDArray[np.float32]], head: str) -> NDArray[np.float32]:
+    """One head's (n, k) rows of all strides; one pass over all is cheaper than three."""
+    return np.concatenate([out[f"{head}_{stride}"][0] for stride in _STRIDES])
+
+
+def _cells(width: int, height: int) -> NDArray[np.float32]:
+    """Where each cell of the net's grids is, in strides, and its stride: (n, 3) x, y, stride."""
+    parts = []
+    for stride in _STRIDES:
+        rows, columns = np.indices((height // stride, width // stride))
+        parts.append(np.stack([columns.ravel(), rows.ravel(), np.full(rows.size, stride)], axis=1))
+    return np.concatenate(parts, dtype=np.float32)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import facefx
 from facefx.config import RunConfig
 from facefx.effects.effect import EffectSpec
-from facefx.effects.registry import order_chain, parse_effect, wants
+from facefx.effects.presets import read_chain
+from facefx.effects.registry import wants
 from facefx.errors import ConfigError, FacesError
 from facefx.faces.analysis import Analysis
 from facefx.faces.detector import choose_detector
@@ -129,15 +130,7 @@ def hidden_seed(seed: str | None) -> str | None:
 
 def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:
     """The chain that the settings ask for, parameters checked, in the order in which it runs."""
-    specs = []
-    for effect in config.effects:
-        if isinstance(effect, str):
-            specs.append(parse_effect(effect, who=config.select))
-        else:
-            specs += [
-                EffectSpec.checked(name, {"who": config.select, **params}) for name, params in effect.items()
-            ]
-    return tuple(order_chain(specs))
+    return read_chain(config.effects, config.select)
 
 
 def needs_landmarks(effects: Sequence[EffectSpec]) -> bool:

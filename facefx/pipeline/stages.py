@@ -210,11 +210,11 @@ class BlendStage:
         chain, faces = self.chain, work.faces
         assert chain is not None
         assert faces is not None
-        rows = [faces.of_frame(i) for i in range(len(work.batch))]
-        patches = tuple(
-            patch for i, found in enumerate(rows) for patch in chain.frame(i, work.batch.view(i), found)
-        )
-        return [Work(work.batch, faces, patches)]
+        batch, patches = work.batch, []
+        for i, found in enumerate(faces.by_frame(len(batch))):
+            # A view is for what looks at the picture.
+            patches += chain.frame(i, batch.view(i) if found else (), found)
+        return [Work(batch, faces, tuple(patches))]
 
     def flush(self) -> Sequence[Work]:
         """Keeps nothing back."""

@@ -25,6 +25,9 @@ class FaceSource(IntEnum):
     HELD = 3  # before the first or after the last sight of it
 
 
+_SOURCES = tuple(FaceSource)
+
+
 def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...]) -> None:
     fits = array.ndim == len(shape) and all(
         want in (None, got) for want, got in zip(shape, array.shape, strict=False)
@@ -194,6 +197,27 @@ class Faces:
             self.landmarks[i] if meshed else None,
             self.topology if meshed else "",
         )
+
+    def by_frame(self, frames: int) -> list[list[Face]]:
+        """What `of_frame` gives for each of so many frames, at a fraction of its cost."""
+        found: list[list[Face]] = [[] for _ in range(frames)]
+        meshed = self.has_landmarks.tolist()
+        columns = zip(
+            self.frame.tolist(),
+            self.pts.tolist(),
+            self.track_id.tolist(),
+            self.xyxy.tolist(),
+            self.confidence.tolist(),
+            self.source.tolist(),
+            strict=True,
+        )
+        for i, (frame, pts, track_id, (x0, y0, x1, y1), confidence, source) in enumerate(columns):
+            if 0 <= frame < frames:
+                face = Face(pts, track_id, (x0, y0, x1, y1), confidence, _SOURCES[source])
+                if meshed[i]:
+                    face = replace(face, landmarks=self.landmarks[i], topology=self.topology)
+                found[frame].append(face)
+        return found
 
     def of_frame(self, frame: int) -> list[Face]:
         """The faces of one frame of the batch, in track order."""

@@ -38,6 +38,8 @@ def frames_in_batch(frame_bytes: int) -> int:
     return max(1, min(MAX_BATCH, MAX_BATCH_BYTES // max(1, frame_bytes)))
 
 
+_BYTE, _WORD = np.dtype("u1"), np.dtype("<u2")
+
 Array = NDArray[Any]
 Planes = tuple[Array, ...]
 
@@ -84,7 +86,7 @@ class PixelFormat:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type of every plane (little endian)."""
-        return np.dtype("u1") if self.depth == 8 else np.dtype("<u2")
+        return _BYTE if self.depth == 8 else _WORD
 
     @property
     def full_range_name(self) -> bool:

@@ -27,13 +27,14 @@ class Patch:
     planes: Planes
 
     def __post_init__(self) -> None:
-        if self.x % self.format.column_step or self.y % self.format.line_step:
+        format = self.format
+        if self.x % format.column_step or self.y % format.line_step:
             raise ShapeError(
-                f"patch origin must be a multiple of ({self.format.column_step}, {self.format.line_step}), "
+                f"patch origin must be a multiple of ({format.column_step}, {format.line_step}), "
                 f"got ({self.x}, {self.y})"
             )
-        expected = self.format.pixels.plane_shapes(self.width, self.height)
-        shapes = tuple(plane.shape for plane in self.planes)
+        shapes = tuple([plane.shape for plane in self.planes])
+        expected = format.pixels.plane_shapes(shapes[0][1], shapes[0][0])
         if shapes != expected:
             raise ShapeError(f"patch planes must be {expected}, got {shapes}")
 
@@ -73,18 +74,18 @@ class Patch:
         x0, y0, x1, y1 = rectangle
         shift_x, shift_y = format.pixels.shift_x, format.pixels.shift_y
         luma = planes[0][y0:y1, x0:x1].copy()
-        rows = slice(y0 >> shift_y, -(-y1 >> shift_y))
-        columns = slice(x0 >> shift_x, -(-x1 >> shift_x))
-        chroma = tuple(plane[rows, columns].copy() for plane in planes[1:])
+        part = slice(y0 >> shift_y, -(-y1 >> shift_y)), slice(x0 >> shift_x, -(-x1 >> shift_x))
+        chroma = [plane[part].copy() for plane in planes[1:]]
         return Patch(format, frame, x0, y0, (luma, *chroma))
 
     def paste(self, planes: Planes) -> None:
         """Write the patch into a frame's planes, in place."""
-        shift_x, shift_y = self.format.pixels.shift_x, self.format.pixels.shift_y
-        planes[0][self.y : self.y + self.height, self.x : self.x + self.width] = self.planes[0]
-        top, left = self.y >> shift_y, self.x >> shift_x
-        for target, part in zip(planes[1:], self.planes[1:], strict=True):
-            target[top : top + part.shape[0], left : left + part.shape[1]] = part
+        pixels, top, left = self.format.pixels, self.y, self.x
+        for target, part in zip(planes, self.planes, strict=True):
+            rows, columns = part.shape[:2]
+            target[top : top + rows, left : left + columns] = part
+            # Every plane after the first is chroma, of the same size.
+            top, left = self.y >> pixels.shift_y, self.x >> pixels.shift_x
 
     def overlay(self, other: Patch) -> None:
         """Copy the part of `other` that lies under this patch into it, in place.

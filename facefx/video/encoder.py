@@ -70,37 +70,41 @@ class VideoEncoder:
         """The stream's header, b"" where its packets carry it."""
         return self.stream.codec_context.extradata or b""
 
-    def encode(self, frame: VideoFrame, pts: int) -> list[Packet[VideoStream]]:
-        """Encode one frame; its type is the encoder's own choice, not the source's."""
+    def prepare(self, frame: VideoFrame, pts: int) -> None:
+        """Give the next frame its time; its type is the encoder's own choice, not the source's."""
         frame.pict_type = 0
         if not self._sent:
             step = max(frame.duration, round(1 / (self._rate * self._base)), 1)
             self._earliest_dts = pts - _MAX_DELAY * step
         self._sent += 1
-        if frame.duration:
-            self._durations[pts] = frame.duration
+        duration = frame.duration
+        if duration:
+            self._durations[pts] = duration
         if self._own_clock:
             self._times.append(pts)
             frame.pts, frame.time_base = self._sent - 1, self.stream.codec_context.time_base
         else:
             frame.pts, frame.time_base = pts, self._base
-        return [self._timed(packet) for packet in self.stream.encode(frame)]
 
-    def flush(self) -> list[Packet[VideoStream]]:
-        """What the encoder still holds."""
-        return [self._timed(packet) for packet in self.stream.encode(None)]
+    def encode(self, frame: VideoFrame | None) -> list[Packet[VideoStream]]:
+        """Encode a prepared frame, None to end; the packets are to be `timed`, in this order."""
+        return self.stream.encode(frame)
 
-    def _timed(self, packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    def timed(self, packet: Packet[VideoStream]) -> Packet[VideoStream]:
+        """Give a packet the time of its frame."""
         if self._own_clock:
             # Without B-frames packets leave in the order in which frames came, and pts is dts.
             packet.pts = packet.dts = self._times.popleft()
             packet.time_base = self._base
-        if packet.pts is None:
+        pts, dts = packet.pts, packet.dts
+        if pts is None:
             return packet
-        packet.duration = self._durations.pop(packet.pts, packet.duration)
-        if packet.dts is None or not self._earliest_dts <= packet.dts <= packet.pts:
+        duration = self._durations.pop(pts, None)
+        if duration is not None:
+            packet.duration = duration
+        if dts is None or not self._earliest_dts <= dts <= pts:
             # x265 leaves it unset where the whole video is shorter than its reordering delay.
-            packet.dts = packet.pts
+            packet.dts = pts
         return packet
 
     def _carry(self, template: VideoStream, context: VideoCodecContext) -> None:

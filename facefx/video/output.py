@@ -77,7 +77,7 @@ class VideoOutput:
         _check_destination(self._path, source.path)
         self._frames = self._patched = 0
         self._started = self._finished = False
-        self._timeline = Timeline()
+        self._timeline, self._back = Timeline(), 0
         self._output: OutputContainer | None = None
         self._copies = Passthrough(
             source, self._plan, self._settings, self.encode.container, limits or Limits()
@@ -95,7 +95,7 @@ class VideoOutput:
             raise SinkError(f"{self._path}: no frame was written; check --from and --to")
         with self._sink_errors("finishing"):
             self._mux(self._rest())
-            self._copies.copy_until(self._output, None)
+            self._copies.copy_rest(self._output)
             self._output.close()
         self._finished = True
         self._output = None
@@ -178,6 +178,7 @@ class VideoOutput:
         """Lay the clocks by the first frame, and write the header."""
         assert self._output is not None
         self._timeline = timeline_of(self._info, self.encode.container, first_pts, *self._window)
+        self._back = self._timeline.ticks(self._info.video.format.time_base)
         self._output.set_chapters(chapters_on(self._info.chapters, self._timeline))
         self._started = True
         try:
@@ -193,13 +194,14 @@ class VideoOutput:
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
         if self._output is None:
             raise SinkError(f"{self._path}: the file is closed already")
-        base = self._info.video.format.time_base
+        base, back = self._info.video.format.time_base, self._back
         for packet in packets:
-            if packet.pts is not None:
-                packet.pts = self._timeline.move(packet.pts, base)
-            if packet.dts is not None:
-                packet.dts = self._timeline.move(packet.dts, base)
-                self._copies.copy_until(self._output, packet.dts * base)
+            pts, dts = packet.pts, packet.dts
+            if pts is not None:
+                packet.pts = pts - back
+            if dts is not None:
+                packet.dts = dts - back
+                self._copies.copy_until(self._output, dts - back, base)
             self._output.mux_one(packet)
 
     @contextmanager

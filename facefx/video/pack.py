@@ -33,7 +33,17 @@ if TYPE_CHECKING:
 
     from facefx.video.info import MediaInfo
 
-__all__ = ["PackedBatch", "Packing", "can_pack", "can_pack_batch", "pack", "unpack"]
+__all__ = [
+    "PackedBatch",
+    "Packing",
+    "can_pack",
+    "can_pack_batch",
+    "is_lent",
+    "own_frame",
+    "own_pixels",
+    "pack",
+    "unpack",
+]
 
 # Encoders read lines in vectors, which begin where a decoder's lines would and may end behind the last.
 _ALIGN, _SLACK = 64, 2048
@@ -173,6 +183,28 @@ def unpack(packed: PackedBatch) -> FrameBatch:
     return FrameBatch(format_, tuple(planes), packed.pts.copy(), packed.index.copy(), native)
 
 
+def is_lent(frame: VideoFrame) -> bool:
+    """True for a frame of `unpack` whose pixels are another's still, so that a write would copy them."""
+    return isinstance(frame.opaque, _SecondOwner)
+
+
+def own_frame(frame: VideoFrame, format: StreamFormat) -> VideoFrame:
+    """A frame of the same size as one of `unpack`, with memory of its own: for `own_pixels`."""
+    own = _upon(write_views(frame, format), format)
+    own.make_writable()
+    own.opaque = None  # it holds the lent pixels
+    return own
+
+
+def own_pixels(frame: VideoFrame, own: VideoFrame, format: StreamFormat) -> None:
+    """Make a writable frame of `own_frame` the same to an encoder as a progressive one of `unpack`."""
+    own.pict_type, own.pts, own.time_base = frame.pict_type, frame.pts, frame.time_base
+    for target, plane in zip(write_views(own, format), write_views(frame, format), strict=True):
+        target[...] = plane
+    own.duration = frame.duration
+    own.color_range, own.color_primaries, own.color_trc, own.colorspace = _color(frame)
+
+
 def _lines(plane: VideoPlane) -> NDArray[np.uint8]:
     """A plane's memory, whole lines; a bottom-up picture is turned over, which is a copy."""
     raw: NDArray[np.uint8] = np.frombuffer(cast("bytearray", plane), np.uint8)
@@ -227,6 +259,13 @@ def _color(frame: VideoFrame) -> tuple[int, int, int, int]:
     return int(frame.color_range), int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace)
 
 
+class _SecondOwner:
+    """One more reference to a frame's pixels, for which libav copies them before a write."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self._luma = np.from_dlpack(frame.planes[0])
+
+
 class _Lent:
     """Says of read-only memory that it may be written, which DLPack asks for; nobody ever does."""
 
@@ -256,7 +295,7 @@ def _upon(planes: Planes, format: StreamFormat) -> VideoFrame:
         return _copied(planes, format)  # PyAV takes no odd sizes, encoders read aligned vectors
     lent = tuple(np.asarray(_Lent(plane)) for plane in planes)
     frame = av.VideoFrame.from_dlpack(lent, format.pixels.name, format.width, format.height)
-    frame.opaque = np.from_dlpack(frame.planes[0])
+    frame.opaque = _SecondOwner(frame)
     return frame
 
 

@@ -86,6 +86,22 @@ def _unwanted(stream: StreamInfo, settings: EncodeSettings, container: str) -> E
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One copied stream. base: of its source. back: ticks that its clock is put back."""
+
+    index: int
+    kind: str
+    target: Stream
+    base: Fraction
+    back: int
+
+    def is_after(self, dts: int, time: int, base: Fraction) -> bool:
+        """True for a dts of this stream that is later than `time` in ticks of `base`."""
+        own = self.base
+        return dts * own.numerator * base.denominator > time * base.numerator * own.denominator
+
+
 class Passthrough:
     """A second look at the source, from which packets are copied into an output as its clock advances."""
 
@@ -96,7 +112,8 @@ class Passthrough:
         self.source: InputContainer = open_source(info.path, limits)
         self._targets: dict[int, Stream] = {}
         self._packets: Iterator[Packet[Stream]] | None = None
-        self._waiting: Packet[Stream] | None = None
+        self._waiting: tuple[Packet[Stream], _Lane] | None = None
+        self._lanes: dict[int, _Lane] = {}
         self._timeline = Timeline()
         self._steps: dict[int, tuple[int, int]] = {}
         self.counts: dict[int, int] = {stream.index: 0 for stream in plan.copied}
@@ -141,6 +158,7 @@ class Passthrough:
         """Begin reading, at the timeline's start."""
         self._timeline = timeline
         wanted = [self.source.streams[index] for index in self._targets]
+        self._lanes = {stream.index: self._lane(stream) for stream in wanted}
         for stream in self.source.streams:
             if stream.index not in self._targets:
                 stream.discard = Discard.all
@@ -155,54 +173,68 @@ class Passthrough:
             # What cannot be read here cannot be read beside it either: the picture's decoder counts it.
             self._packets = read_packets(self._info.path, self.source, wanted, lambda: None)
 
-    def copy_until(self, output: OutputContainer, time: Fraction | None) -> None:
-        """Copy what comes before `time` (seconds on the output's clock); None copies all that is left."""
-        while (packet := self._next()) is not None:
-            if time is not None and packet.dts is not None and packet.dts * packet.time_base > time:
-                self._waiting = packet
+    def _lane(self, stream: Stream) -> _Lane:
+        base = stream.time_base
+        assert base is not None, "a demuxer gives every stream a clock"
+        return _Lane(stream.index, stream.type, self._targets[stream.index], base, self._timeline.ticks(base))
+
+    def copy_until(self, output: OutputContainer, time: int, base: Fraction) -> None:
+        """Copy what comes up to `time`, in ticks of `base` on the output's clock."""
+        while (following := self._next()) is not None:
+            packet, lane = following
+            dts = packet.dts
+            if dts is not None and lane.is_after(dts, time, base):
+                self._waiting = following
                 return
             output.mux_one(packet)
+
+    def copy_rest(self, output: OutputContainer) -> None:
+        """Copy all that is left."""
+        while (following := self._next()) is not None:
+            output.mux_one(following[0])
 
     def close(self) -> None:
         """Let go of the source."""
         self._packets, self._waiting = None, None
         self.source.close()
 
-    def _next(self) -> Packet[Stream] | None:
+    def _next(self) -> tuple[Packet[Stream], _Lane] | None:
         """The next wanted packet, on the output's clock and bound to its output stream."""
         if self._waiting is not None:
-            packet, self._waiting = self._waiting, None
-            return packet
+            waiting, self._waiting = self._waiting, None
+            return waiting
         while self._packets is not None:
             following = next(self._packets, None)
             if following is None:
                 self._packets = None
-            elif following.size and self._place(following):
-                return following
+            elif following.size:
+                lane = self._lanes[following.stream_index]
+                if self._place(following, lane):
+                    return following, lane
         return None
 
-    def _place(self, packet: Packet[Stream]) -> bool:
+    def _place(self, packet: Packet[Stream], lane: _Lane) -> bool:
         """Put a packet onto the output's clock; False for one outside the range."""
-        index, base = packet.stream_index, packet.time_base
-        start = packet.pts if packet.pts is not None else packet.dts
-        subtitle, duration = packet.stream.type == "subtitle", packet.duration or 0
-        if start is not None and not self._timeline.wants(start, duration, base, overlap=subtitle):
+        pts, dts, subtitle = packet.pts, packet.dts, lane.kind == "subtitle"
+        start = pts if pts is not None else dts
+        wants, duration = self._timeline.wants, packet.duration or 0
+        if start is not None and not wants(start, duration, lane.base, overlap=subtitle):
             return False
-        if packet.pts is not None:
-            packet.pts = self._timeline.move(packet.pts, base)
-        if packet.dts is not None:
-            packet.dts = self._timeline.move(packet.dts, base)
-        if subtitle and not self._clip(packet):
+        if pts is not None:
+            packet.pts = pts - lane.back
+        if dts is not None:
+            packet.dts = dts - lane.back
+        if subtitle and not self._clip(packet, lane.base):
             return False
-        if packet.stream.type == "audio":
+        if lane.kind == "audio":
             self._fill_duration(packet)
-        packet.stream = self._targets[index]
-        self.counts[index] += 1
+        packet.stream = lane.target
+        self.counts[lane.index] += 1
         return True
 
-    def _clip(self, packet: Packet[Stream]) -> bool:
+    def _clip(self, packet: Packet[Stream], base: Fraction) -> bool:
         """Cut what a subtitle shows outside an excerpt; False if nothing is left of it."""
-        line, base, pts = self._timeline, packet.time_base, packet.pts
+        line, pts = self._timeline, packet.pts
         if pts is None or (line.low is None and line.high is None):
             return True
         duration = packet.duration or 0

@@ -63,8 +63,7 @@ class PieceSink:
         Raises SinkError.
         """
         with sink_errors(self._path, self._encode.encoder, "writing"):
-            for packets in self._feed.write(batch, patches):
-                self._keep(packets)
+            self._keep(self._feed.write(batch, patches))
 
     @property
     def patched(self) -> int:

@@ -45,8 +45,11 @@ class FrameViews(Sequence[Planes]):
     def __getitem__(self, i: int | slice) -> Planes | FrameViews:
         if isinstance(i, slice):
             return FrameViews(self._frames[i], self._format, self._path)
-        with foreign_errors(self._path, "reading a picture"):
+        try:
             return read_views(self._frames[i], self._format)
+        except Exception:  # entering the context costs a tenth of the views
+            with foreign_errors(self._path, "reading a picture"):
+                raise
 
 
 def read_views(frame: VideoFrame, format: StreamFormat) -> Planes:
@@ -71,16 +74,14 @@ def read_views(frame: VideoFrame, format: StreamFormat) -> Planes:
 
 def write_views(frame: VideoFrame, format: StreamFormat) -> Planes:
     """View the planes of a frame that was made writable; they die with the frame."""
-    shapes = format.pixels.plane_shapes(format.width, format.height)
-    return tuple(
-        _raw_view(plane, shape, format.pixels.dtype)
-        for plane, shape in zip(frame.planes, shapes, strict=True)
-    )
+    pixels = format.pixels
+    shapes, dtype = pixels.plane_shapes(format.width, format.height), pixels.dtype
+    return tuple([_raw_view(plane, shape, dtype) for plane, shape in zip(frame.planes, shapes, strict=True)])
 
 
 def _raw_view(plane: VideoPlane, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Lines are padded, and run backwards where line_size is negative."""
-    line = abs(plane.line_size)
+    line = plane.line_size
     inner = (dtype.itemsize,) if len(shape) == 2 else (shape[2] * dtype.itemsize, dtype.itemsize)
-    view: NDArray[Any] = np.ndarray(shape, dtype, cast("bytearray", plane), strides=(line, *inner))
-    return view[::-1] if plane.line_size < 0 else view
+    view: NDArray[Any] = np.ndarray(shape, dtype, cast("bytearray", plane), strides=(abs(line), *inner))
+    return view[::-1] if line < 0 else view

@@ -27,9 +27,9 @@ class VideoSink(VideoOutput):
         with self._sink_errors("writing"):
             if not self._started and len(batch):
                 self._start(int(batch.pts[0]))
-            for packets in self._feed.write(batch, patches):
-                self._mux(packets)
-                self._frames, self._patched = self._feed.frames, self._feed.patched
+            packets = self._feed.write(batch, patches)
+            self._frames, self._patched = self._feed.frames, self._feed.patched
+            self._mux(packets)
 
     def _add_video(self, output: OutputContainer, metadata: Mapping[str, str]) -> None:
         super()._add_video(output, metadata)

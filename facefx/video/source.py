@@ -193,7 +193,7 @@ class VideoSource:
 
     def _is_edge(self, before: int, pts: int) -> bool:
         """True where a stretch begins or ends between two frames, or a step behind it ends."""
-        return any(before < edge <= pts for edge in self._edges)
+        return bool(self._edges) and any(before < edge <= pts for edge in self._edges)
 
     @property
     def _failing(self) -> bool:

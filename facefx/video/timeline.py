@@ -27,14 +27,18 @@ class Timeline:
     low: Fraction | None = None
     high: Fraction | None = None
 
+    def ticks(self, time_base: Fraction) -> int:
+        """How far a clock of that base is put back, to the nearest tick."""
+        return round(self.shift / time_base)
+
     def move(self, pts: int, time_base: Fraction) -> int:
         """A source pts on the output's clock, to the nearest tick."""
-        if not self.shift:
-            return pts
-        return pts - round(self.shift / time_base)
+        return pts - self.ticks(time_base)
 
     def wants(self, pts: int, duration: int, time_base: Fraction, *, overlap: bool) -> bool:
         """True for a packet inside the range; overlap: also for one that only reaches into it."""
+        if self.low is None and self.high is None:
+            return True
         start = pts * time_base
         if self.high is not None and start >= self.high:
             return False

@@ -194,3 +194,17 @@ def test_colours_follow_matrix_range_and_depth(
     color: Color, rgb: tuple[float, float, float], expected: tuple[int, int, int]
 ) -> None:
     assert color.from_rgb(*rgb) == expected
+
+
+def test_rows_by_frame_are_those_that_each_frame_is_asked_for() -> None:
+    faces = Faces.from_rows(
+        (frame, Face(40 * frame, track, (1.1, 2.2, 30.3, 40.4 + track), 0.7, FaceSource(track)))
+        for frame, track in ((0, 2), (0, 1), (3, 0), (3, 3))
+    )
+    meshes = np.arange(4 * 5 * 3, dtype=np.float32).reshape(4, 5, 3)
+    meshes[2] = np.nan
+    for table in (faces, faces.with_landmarks(meshes, "five")):
+        rows = table.by_frame(5)
+        assert [len(found) for found in rows] == [2, 0, 0, 2, 0]
+        assert repr(rows) == repr([table.of_frame(i) for i in range(5)])
+    assert Faces.from_rows([]).by_frame(2) == [[], []]

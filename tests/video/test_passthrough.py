@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import pytest
@@ -14,6 +14,7 @@ from video_makers import BASE, data_packet, make_video, pictures, sounds, still,
 
 from facefx.errors import UnsupportedError
 from facefx.video.metadata import choose_file_tags, choose_stream_tags
+from facefx.video.passthrough import _Lane
 from facefx.video.probe import probe
 from facefx.video.sink import VideoSink
 from facefx.video.timeline import Timeline
@@ -353,3 +354,13 @@ def test_rotation_that_a_container_cannot_hold_is_refused_by_name(suffix: str, t
     source = make_video(tmp_path / "in.mp4", before=lambda _, video: video.set_display_rotation(90))
     with pytest.raises(UnsupportedError, match=rf"\.{suffix} cannot hold a rotation.*write \.mkv"):
         VideoSink(tmp_path / f"out.{suffix}", probe(source))
+
+
+@pytest.mark.parametrize("base", [Fraction(1, 90000), Fraction(1001, 30000), Fraction(1, 1000)])
+@pytest.mark.parametrize("own", [Fraction(1, 48000), Fraction(1, 44100), Fraction(3, 7)])
+def test_a_packet_of_the_same_instant_is_not_put_off(base: Fraction, own: Fraction) -> None:
+    lane = _Lane(1, "audio", cast(Any, None), own, 0)
+    for time in (-1, 0, 1, 3 * own.numerator * base.denominator, 2**40):
+        near = round(time * base / own)
+        for dts in (near - 1, near, near + 1):
+            assert lane.is_after(dts, time, base) == (dts * own > time * base)

@@ -107,7 +107,8 @@ class Smooth(Effect):
         # Each field by itself, on lines twice as far apart: one grid serves both.
         fields = 2 if self.format.field_order else 1
         lumas = [patch.planes[0][i::fields] for i in range(fields)]
-        smalls = [shrink(luma, step, step // fields, grid.size) for luma in lumas]
+        codes = [luma.astype(np.float32) for luma in lumas]
+        smalls = [shrink(field, step, step // fields, grid.size) for field in codes]
         # Shrinking and growing have taken half a square's worth of the finest texture already.
         fine = math.sqrt(max((_FINE * size / step) ** 2 - 0.25, 0))
         coarses = [blurred(small, fine) for small in smalls]
@@ -117,9 +118,10 @@ class Smooth(Effect):
         fade = max(_FADE * size, _FADE_SQUARES * step)
         weight = skin_weight(place.mesh, place.outline, patch, whole, grid, fade)
         sigma, eps = self.params.radius * size / step, self._eps(whole, weight)
-        for luma, small, coarse in zip(lumas, smalls, coarses, strict=True):
+        legal = self.format.color.luma_range
+        for luma, field, small, coarse in zip(lumas, codes, smalls, coarses, strict=True):
             smoothing = plan_smoothing(small, coarse, weight, sigma=sigma, eps=eps, detail=self.params.detail)
-            correct(luma, smoothing, step, step // fields, place.strength, self.format.color.luma_range)
+            correct(luma, smoothing, step, step // fields, place.strength, legal, field)
 
     def _place(self, face: Face) -> _Place:
         """Where a face is smoothed, and how much; the last answer is kept, for apply follows region."""
@@ -138,7 +140,8 @@ class Smooth(Effect):
     def _region(self, outline: Points, step: int) -> Rectangle:
         """The outline's box, its edges on squares that are fixed to the picture, so that none shimmers."""
         step_x, step_y = max(step, self.format.column_step), max(step, self.format.line_step)
-        (left, top), (right, bottom) = np.min(outline, axis=0).tolist(), np.max(outline, axis=0).tolist()
+        left, top = np.minimum.reduce(outline).tolist()
+        right, bottom = np.maximum.reduce(outline).tolist()
         return (
             left // step_x * step_x,
             top // step_y * step_y,
