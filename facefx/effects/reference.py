@@ -112,8 +112,9 @@ a file with `about:` and a list `effects:`. There are:
 {presets}
 
 An effect that hides a face replaces the face whole; soft edges lie outside it. It changes no
-rectangle larger than 2.5 times the face's box. Where it fails, the frame is blacked out;
-where any other effect fails, it is left out for that frame; both are counted in the report.
+rectangle larger than 2.5 times the face's box, unless `shape=frame` asks for the whole picture.
+Where it fails, the frame is blacked out; where any other effect fails, it is left out for that
+frame; both are counted in the report.
 """
 
 

@@ -65,7 +65,7 @@ def test_an_effect_is_read_from_a_line(text: str, name: str, params: dict[str, o
     ("text", "said"),
     [
         ("pixlate", "unknown effect 'pixlate', did you mean 'pixelate'?: expected one of "),
-        ("", "unknown effect '': expected one of shape, "),
+        ("", "unknown effect '': expected one of "),
         (
             "blur:strenght=1",
             "unknown parameter 'strenght', did you mean 'strength'?: expected one of shape, ",
@@ -73,7 +73,7 @@ def test_an_effect_is_read_from_a_line(text: str, name: str, params: dict[str, o
         ("pixelate:cells=40", "parameter 'cells': expected whole number from 2 to 12, got '40'"),
         ("pixelate:cells=many", "parameter 'cells': expected whole number from 2 to 12, got 'many'"),
         ("blur:strength=nan", "parameter 'strength': expected number from 0.02 to 0.5, got 'nan'"),
-        ("solid:shape=round", "parameter 'shape': expected one of ellipse, box, got 'round'"),
+        ("solid:shape=round", "parameter 'shape': expected one of ellipse, box, oval, frame, got 'round'"),
         ("solid:colour=blurple", "parameter 'colour': expected colour #rrggbb or a name, got 'blurple'"),
         ("solid:colour", "expected NAME:param=value,param=value, got 'colour'"),
         ("solid:", "expected NAME:param=value,param=value, got ''"),
