@@ -8,6 +8,7 @@ itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ Weight = NDArray[np.float32]
 
 # A region that has less weight than a tenth of a sample has no mean.
 _NO_WEIGHT = 0.1
+# Chroma codes (of 8 bits) from neutral: skin and lips have more, but where light is dim or a camera pale.
+_VIVID = 20
 # Luma above the region's mean, as a part of it, from which on it is a highlight.
 _HIGHLIGHT = 0.12
 
@@ -38,8 +41,8 @@ class Pigment:
 
     luma, u, v: what a region's means become where the weight is 1. lightens: at most so many times as light
     as what lies beneath, so that nothing glows in the dark; where that holds it back, chroma is held back by
-    the root of the same. shine: part of its height by which each highlight grows; negative: by which it
-    shrinks.
+    the root of the same. A pale picture gets pale colours, and one without colour none. shine: part of its
+    height by which each highlight grows; negative: by which it shrinks.
     """
 
     luma: float
@@ -169,11 +172,13 @@ def _tint_chroma(layer: _Layer, pigment: Pigment, held: float, color: Color) -> 
     total = float(layer.chroma_weight.sum()) if layer.chroma else 0.0
     if total < _NO_WEIGHT:
         return
-    for plane, wanted in zip(layer.chroma, (pigment.u, pigment.v), strict=True):
-        samples = plane.astype(np.float32)
-        mean = float(np.vdot(samples, layer.chroma_weight)) / total
-        shift = color.neutral + (wanted - color.neutral) * held - mean
-        _store(plane, samples, layer.chroma_weight * shift, color.chroma_range)
+    samples = [plane.astype(np.float32) for plane in layer.chroma]
+    means = [float(np.vdot(each, layer.chroma_weight)) / total - color.neutral for each in samples]
+    vivid = math.hypot(*means) / (_VIVID << (color.depth - 8))
+    held *= min(vivid, 1.0)
+    for plane, old, mean, wanted in zip(layer.chroma, samples, means, (pigment.u, pigment.v), strict=True):
+        shift = (wanted - color.neutral) * held - mean
+        _store(plane, old, layer.chroma_weight * shift, color.chroma_range)
 
 
 def _highlights(luma: Weight, mean: float, sigma: float, color: Color) -> Weight:

@@ -65,10 +65,10 @@ class Brows(Makeup):
 
     def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
         """More for hairs."""
-        mask = soft_mask(spot.outlines, grid, _EDGE * spot.mesh.size) * 1 / 255
+        mask = soft_mask(spot.outlines, grid, _EDGE * spot.mesh.size) * (1 / 255)
         luma = shrink(patch.planes[0], spot.step, spot.step, grid.size)
         hair = _hair(luma - patch.format.color.luma_range[0], mask)
-        return np.asarray(mask * (_FILL + 1 - _FILL * hair))
+        return np.asarray(mask * (_FILL + (1 - _FILL) * hair))
 
     def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
         """Tint."""

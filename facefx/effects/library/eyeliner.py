@@ -79,7 +79,7 @@ class Eyeliner(Makeup):
     def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
         """The lines."""
         mask = soft_mask(spot.outlines, grid, _EDGE * spot.mesh.size)
-        return np.asarray(mask * 1 / 255)
+        return np.asarray(mask * (1 / 255))
 
     def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
         """Tint."""

@@ -1,0 +1,507 @@
+"""Make-up: never on teeth, hair or background, never a mask of paint, and steady from frame to frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from effect_makers import NAMES, channels, chroma_under, noise, painted, real_face, stream, within
+from makeup_makers import (
+    CLOSED,
+    EFFECTS,
+    SMILING,
+    after,
+    allowed,
+    as_face,
+    changes,
+    inside,
+    moved_by,
+    picture_of,
+    real_mesh,
+)
+from numpy.typing import NDArray
+
+from facefx.effects import makeup
+from facefx.effects.chain import EffectChain
+from facefx.effects.colour import codes
+from facefx.effects.library.blush import Blush
+from facefx.effects.library.contour import Contour
+from facefx.effects.library.eyeliner import Eyeliner
+from facefx.effects.library.lipstick import Lipstick
+from facefx.effects.masks import Mesh
+from facefx.effects.registry import parse_effect
+from facefx.errors import EffectError
+from facefx.values import Color, Face, Patch, Planes, StreamFormat
+
+FORMATS = [*NAMES, "interlaced"]
+SKIN = (140, 112, 152)
+COLOURS = [
+    Color(matrix, full_range=full, depth=depth)  # type: ignore[arg-type]
+    for matrix in ("bt601", "bt709", "bt2020")
+    for full in (False, True)
+    for depth in (8, 10)
+]
+
+
+def unit(format: StreamFormat) -> int:
+    """Codes of the stream in one code of 8 bits."""
+    return 1 << (format.pixels.depth - 8)
+
+
+def total(before: Planes, done: Planes) -> float:
+    """Sum of all changes of luma."""
+    return float(np.abs(changes(before, done)[0]).sum())
+
+
+def side_of(format: StreamFormat, someone: Face) -> NDArray[np.bool_]:
+    """(h, w) luma pixels on the picture's left of the face's middle line."""
+    return np.asarray(np.arange(format.width) < Mesh(someone).point("nose_root")[0])[None, :]
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("pixels", ["yuv420p", "nv12", "gray10le", "interlaced"])
+def test_no_strength_means_no_work_and_the_same_bits(name: str, pixels: str, models_dir: Path) -> None:
+    format = stream(pixels)
+    effect, someone = EFFECTS[name].of(strength=0), real_mesh(models_dir, (80, 60), 100)
+    chain = EffectChain([effect], format)
+    assert chain.frame(0, noise(format, 1), [someone]) == []
+    assert effect.region(replace(someone, landmarks=None)) is None  # it does not even look at the mesh
+    patch = Patch.cut(format, 0, noise(format, 1), (0, 0, 161, 121))
+    assert patch is not None
+    effect.apply(patch, someone)
+    assert not patch.changed(noise(format, 1))
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("pixels", FORMATS)
+def test_only_its_own_place_is_touched_and_all_codes_stay_legal(
+    name: str, pixels: str, models_dir: Path
+) -> None:
+    format = stream(pixels, 241, 261)
+    someone = real_mesh(models_dir, (118.3, 131.6), 200, turned=9)
+    colour = {} if name == "contour" else {"colour": "#20ff40"}
+    for before in (picture_of(format, SKIN, texture=8), noise(format, 2)):
+        done = after(format, before, EFFECTS[name].of(strength=1.0, **colour), someone)
+        luma, *chroma = changes(before, done)
+        may = allowed(format, Mesh(someone), name)
+        assert not (luma != 0)[~may].any()
+        for plane in chroma:
+            assert not (plane != 0)[~chroma_under(format, may)].any()
+        for i, plane in enumerate(channels(done)):
+            low, high = format.color.chroma_range if i else format.color.luma_range
+            assert low <= plane.min()
+            assert plane.max() <= high
+
+
+@pytest.mark.parametrize(
+    ("name", "codes_moved"),
+    [("lipstick", 8), ("blush", 2), ("eyeshadow", 5), ("eyeliner", 12), ("brows", 6), ("contour", 2)],
+)
+def test_half_strength_is_seen(name: str, codes_moved: float, models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(format, SKIN, texture=4)
+    moved = np.abs(changes(before, after(format, before, EFFECTS[name].of(strength=0.5), someone))).sum(
+        axis=0
+    )
+    touched = moved[moved > 0]
+    assert len(touched) > 300
+    assert touched.mean() > codes_moved
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_more_strength_changes_each_sample_more(name: str, models_dir: Path) -> None:
+    format, someone = stream("yuv420p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(format, SKIN, texture=8)
+    steps = [
+        [
+            np.abs(plane)
+            for plane in changes(before, after(format, before, EFFECTS[name].of(strength=s), someone))
+        ]
+        for s in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    for less, more in pairwise(steps):
+        assert all((b >= a).all() for a, b in zip(less, more, strict=True))
+        assert sum(map(np.sum, more)) > sum(map(np.sum, less))
+
+
+@pytest.mark.parametrize("finish", ["matte", "gloss"])
+@pytest.mark.parametrize("size", [60, 200, 700])
+def test_no_lipstick_on_teeth(finish: str, size: int, models_dir: Path) -> None:
+    format = stream("yuv444p", int(1.25 * size), int(1.3 * size))
+    someone = real_mesh(models_dir, (0.6 * size, 0.65 * size), size)
+    mesh = Mesh(someone)
+    before = picture_of(format, (120, 112, 155), texture=5)
+    for plane, code in zip(before, (225, 126, 130), strict=True):
+        plane[within(format, mesh.outline("lips_inner"))] = code
+    done = after(format, before, Lipstick.of(strength=1.0, finish=finish), someone)
+    teeth = inside(format, mesh.outline("lips_inner"), -0.015 * size - 0.5)
+    lips = within(format, mesh.outline("lips_outer")) & ~within(format, mesh.outline("lips_inner"))
+    assert teeth.sum() > 0.001 * size**2
+    for plane in changes(before, done):
+        assert not plane[teeth].any()
+    assert np.median(changes(before, done)[2][lips]) > 10
+
+
+def test_closed_lips_are_painted_through(models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 241, 261), real_mesh(models_dir, (120, 130), 200, still=CLOSED)
+    before = picture_of(format, (120, 112, 155))
+    done = after(format, before, Lipstick.of(strength=1.0), someone)
+    lips = inside(format, Mesh(someone).outline("lips_outer"), -3)
+    assert lips.sum() > 100
+    assert changes(before, done)[2][lips].min() > 0.8 * changes(before, done)[2].max()
+
+
+@pytest.mark.parametrize(
+    "color", COLOURS, ids=lambda color: f"{color.matrix}-{color.full_range}-{color.depth}"
+)
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p"])
+def test_full_strength_gives_the_colour_within_two_codes(pixels: str, color: Color, models_dir: Path) -> None:
+    format = stream(pixels + ("10le" if color.depth == 10 else ""), 241, 261, color=color)
+    someone = real_mesh(models_dir, (120, 130), 200)
+    mesh = Mesh(someone)
+    before = picture_of(format, SKIN, texture=3)
+    done = channels(after(format, before, Lipstick.of(strength=1.0, colour="#b03050"), someone))
+    lips = inside(format, mesh.outline("lips_outer"), -5) & ~inside(format, mesh.outline("lips_inner"), 5)
+    # Samples of chroma that colour nothing but lips.
+    chroma = ~chroma_under(format, ~lips)
+    assert chroma.sum() > 20
+    for plane, where, code in zip(done, (lips, chroma, chroma), codes("#b03050", color), strict=True):
+        assert abs(plane[where].mean() - code) <= 2 * unit(format)
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_skin_keeps_its_texture(name: str, models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(format, SKIN, texture=6)
+    done = after(format, before, EFFECTS[name].of(), someone)
+    where = changes(before, done)[0] != 0
+    fine = [plane - cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 3) for plane in (before[0], done[0])]
+    assert np.corrcoef(fine[0][where], fine[1][where])[0, 1] > 0.8
+    assert fine[1][where].std() > 0.55 * fine[0][where].std()
+
+
+def test_gloss_lifts_highlights_that_exist_and_adds_none(models_dir: Path) -> None:
+    format, someone = stream("gray", 241, 261), real_mesh(models_dir, (120, 130), 200, still=CLOSED)
+    before = picture_of(format, SKIN)
+    x, y = (round(value) for value in np.add(Mesh(someone).point("lip_bottom"), (0, -7)).tolist())
+    shone = (before[0].copy(),)
+    shone[0][y - 2 : y + 2, x - 6 : x + 6] = 190
+    lifted = {}
+    for finish in ("matte", "gloss"):
+        plain, done = (
+            after(format, planes, Lipstick.of(finish=finish), someone)[0] for planes in (before, shone)
+        )
+        lifted[finish] = float(done[y - 1 : y + 1, x - 3 : x + 3].mean())
+        assert plain[inside(format, Mesh(someone).outline("lips_outer"), -4)].std() < 1.5
+    assert lifted["gloss"] > lifted["matte"] + 10
+
+
+def test_nothing_glows_in_the_dark(models_dir: Path) -> None:
+    format, someone = stream("yuv420p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(format, (32, 124, 134))
+    for name, effect in EFFECTS.items():
+        done = after(format, before, effect.of(strength=1.0), someone)
+        luma, *chroma = changes(before, done)
+        assert luma.max() <= 9, name
+        assert max(np.abs(plane).max() for plane in chroma) <= 14, name
+
+
+def test_blush_never_makes_dark_skin_lighter(models_dir: Path) -> None:
+    format, someone = stream("yuv420p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(format, (70, 117, 148), texture=3)
+    luma, _, v = changes(before, after(format, before, Blush.of(strength=1.0), someone))
+    assert luma.max() <= 1
+    assert v.max() >= 2  # redder all the same
+
+
+def test_colour_fades_from_the_middle_of_the_cheeks(models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before, mesh = picture_of(format, SKIN), Mesh(someone)
+    red = changes(before, after(format, before, Blush.of(strength=1.0), someone))[2]
+    for side in ("left", "right"):
+        apple = np.add(mesh.point(f"{side}_cheekbone"), mesh.point(f"{side}_cheek")) / 2
+        x, y = np.rint(apple).astype(int)
+        assert red[y, x] > 0.8 * red.max()
+        for name in (f"{side}_nostril", f"{side}_jaw", "nose_tip", f"{side}_temple", f"{side}_eye_bottom"):
+            x, y = np.rint(mesh.point(name)).astype(int)
+            assert red[y, x] <= 0.2 * red.max(), name
+    assert np.abs(np.diff(red, axis=1)).max() <= 3  # no edge
+
+
+def test_contour_darkens_under_the_cheekbones_and_lightens_the_nose(models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before, mesh = picture_of(format, SKIN), Mesh(someone)
+    luma, *chroma = changes(before, after(format, before, Contour.of(), someone))
+    assert not any(plane.any() for plane in chroma)
+    x, y = np.rint(mesh.point("nose_bridge")).astype(int)
+    assert luma[y, x] >= 3
+    for side in ("left", "right"):
+        hollow = 0.64 * np.array(mesh.point(f"{side}_ear")) + 0.36 * np.array(
+            mesh.point(f"{side}_mouth_corner")
+        )
+        x, y = np.rint(hollow).astype(int)
+        assert luma[y, x] <= -8
+    assert not changes(before, after(format, before, Contour.of(light=0, shade=0), someone))[0].any()
+
+
+def test_eyeshadow_fades_towards_the_brow_and_leaves_the_eye(models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 301, 321), real_mesh(models_dir, (150, 160), 250)
+    before, mesh = picture_of(format, SKIN), Mesh(someone)
+    luma = -changes(before, after(format, before, EFFECTS["eyeshadow"].of(strength=1.0), someone))[0]
+    for side in ("left", "right"):
+        lid = np.array(mesh.point(f"{side}_eye_top"))
+        brow = mesh.outline(f"{side}_brow")[:5]
+        brow = brow[np.abs(brow[:, 0] - lid[0]).argmin()]
+        levels = []
+        for part in (0.25, 0.4, 0.6, 0.9):
+            x, y = np.rint(lid + part * (brow - lid)).astype(int)
+            levels.append(luma[y, x])
+        assert (np.diff(levels) < 0).all()
+        assert levels[-1] <= 0.1 * levels[0]
+        assert not luma[inside(format, mesh.outline(f"{side}_eye"), -9)].any()
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_eyeliner_lies_on_the_lashes_and_not_on_the_eye(lower: bool, models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 301, 321), real_mesh(models_dir, (150, 160), 250)
+    before, mesh = picture_of(format, SKIN), Mesh(someone)
+    luma = -changes(before, after(format, before, Eyeliner.of(strength=1.0, lower=lower), someone))[0]
+    for side in ("left", "right"):
+        x, y = np.rint(mesh.point(f"{side}_eye_top")).astype(int)
+        assert luma[y - 2 : y + 1, x].max() > 60
+        x, y = np.rint(mesh.point(f"{side}_eye_bottom")).astype(int)
+        assert (luma[y - 1 : y + 3, x].max() > 25) == lower
+        assert not luma[inside(format, mesh.outline(f"{side}_eye"), -4)].any()
+    long, none = (
+        total(before, after(format, before, Eyeliner.of(wing=wing), someone)) for wing in (1.0, 0.0)
+    )
+    assert long > 1.15 * none
+
+
+def test_brows_darken_hair_more_than_skin(models_dir: Path) -> None:
+    format, someone = stream("yuv444p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    mesh, before = Mesh(someone), picture_of(format, (150, 112, 152))
+    hair = np.zeros_like(before[0], bool)
+    hair[:, ::5] = hair[:, 1::5] = True
+    before[0][hair] = 90
+    darker = -changes(before, after(format, before, EFFECTS["brows"].of(strength=1.0), someone))[0]
+    brow = within(format, mesh.outline("left_brow"))
+    assert darker[brow & hair].mean() > 30
+    assert darker[brow & ~hair].mean() < 0.75 * darker[brow & hair].mean()
+
+
+@pytest.mark.parametrize("name", [name for name in EFFECTS if name != "lipstick"])
+def test_the_far_side_of_a_turning_head_fades_without_a_jump_and_is_left_out(
+    name: str, models_dir: Path
+) -> None:
+    format = stream("yuv444p", 301, 301)
+    before = picture_of(format, SKIN)
+    far, near = [], []
+    for yaw in range(0, 91, 3):
+        someone = real_mesh(models_dir, (150, 150), 200, yaw=yaw)
+        luma = np.abs(changes(before, after(format, before, EFFECTS[name].of(strength=1.0), someone))).sum(0)
+        left = side_of(format, someone)
+        sides = (luma * left).sum(), (luma * ~left).sum()
+        far.append(float(sides[0 if yaw and Mesh(someone).point("nose_tip")[0] < 150 else 1]))
+        near.append(float(sides[1 if yaw and Mesh(someone).point("nose_tip")[0] < 150 else 0]))
+    assert far[-1] <= 0.03 * far[0]
+    assert min(near) > 0.3 * near[0]
+    assert max(abs(a - b) for a, b in pairwise(far[1:])) < 0.3 * far[1]
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_stored_picture_that_is_mirrored_or_turned_gets_the_same_make_up(
+    name: str, models_dir: Path
+) -> None:
+    format, someone = stream("yuv444p", 240, 240), real_mesh(models_dir, (120, 120), 180)
+    assert someone.landmarks is not None
+    before = picture_of(format, SKIN)
+    upright = changes(before, after(format, before, EFFECTS[name].of(), someone))
+    flipped = as_face(
+        someone.landmarks * np.array((-1, 1, 1), np.float32) + np.array((240, 0, 0), np.float32)
+    )
+    mirrored = changes(before, after(format, before, EFFECTS[name].of(), flipped))
+    quarter = someone.landmarks[:, [1, 0, 2]] * np.array((-1, 1, 1), np.float32)
+    quarter += np.array((240, 0, 0), np.float32)
+    turned = changes(before, after(format, before, EFFECTS[name].of(), as_face(quarter)))
+    for plane, other, third in zip(upright, mirrored, turned, strict=True):
+        assert np.abs(other[:, ::-1] - plane).max() <= 1
+        assert np.abs(np.rot90(third) - plane).max() <= 1
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("still", [SMILING, "glasses_1.jpg"])
+def test_a_face_looks_the_same_at_half_the_resolution(
+    name: str, still: str, media: Path, models_dir: Path
+) -> None:
+    effect = EFFECTS[name]
+    format, before, someone = real_face(media, models_dir, still)
+    large = changes(before, after(format, before, effect.of(), someone))[0].astype(np.float32)
+    format, before, someone = real_face(media, models_dir, still, 0.5)
+    small = changes(before, after(format, before, effect.of(), someone))[0]
+    halved = cv2.resize(large, small.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small).sum() > 0
+    assert np.abs(small - halved).sum() < 0.12 * np.abs(halved).sum()
+    assert small.sum() == pytest.approx(halved.sum(), rel=0.06)
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_face_looks_the_same_at_ten_bits_and_in_full_range(name: str, models_dir: Path) -> None:
+    eight, ten = stream("yuv420p", 241, 261), stream("yuv420p10le", 241, 261)
+    someone = real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(eight, SKIN, texture=4)
+    fine = tuple(plane.astype(np.uint16) * 4 for plane in before)
+    narrow = changes(before, after(eight, before, EFFECTS[name].of(), someone))
+    wide = changes(fine, after(ten, fine, EFFECTS[name].of(), someone))
+    assert max(np.abs(a / 4 - b).max() for a, b in zip(wide, narrow, strict=True)) <= 1
+    full = replace(eight, color=Color("bt709", full_range=True))
+    spread = (
+        np.rint((before[0] - 16.0) * 255 / 219).astype(np.uint8),
+        *(np.rint((plane - 128.0) * 255 / 224 + 128).astype(np.uint8) for plane in before[1:]),
+    )
+    wide = changes(spread, after(full, spread, EFFECTS[name].of(), someone))
+    scales = (219 / 255, 224 / 255, 224 / 255)
+    assert max(np.abs(a * s - b).max() for a, b, s in zip(wide, narrow, scales, strict=True)) <= 2
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_frames_shimmer_no_more_than_before(name: str, media: Path, models_dir: Path) -> None:
+    format, planes, someone = real_face(media, models_dir, SMILING, 0.6)
+    assert someone.landmarks is not None
+    generator = np.random.default_rng(5)
+    old, new = [], []
+    for _ in range(5):
+        grain = [generator.normal(0, 1.5, plane.shape) for plane in planes]
+        frame = tuple(np.clip(p + g, 0, 255).astype(np.uint8) for p, g in zip(planes, grain, strict=True))
+        jitter = generator.normal(0, 0.05, (1, 3)).astype(np.float32)  # what One-Euro leaves
+        moved = replace(someone, landmarks=someone.landmarks + jitter)
+        old.append(np.stack(frame).astype(np.int64))
+        new.append(np.stack(after(format, frame, EFFECTS[name].of(), moved)).astype(np.int64))
+    where = np.stack([new[0] != old[0]]).any(axis=0).any(axis=0)
+    assert where.sum() > 300
+    beyond = [
+        np.abs(new[i + 1] - new[i])[:, where].mean() - np.abs(old[i + 1] - old[i])[:, where].mean()
+        for i in range(4)
+    ]
+    assert np.mean(beyond) < 0.25
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_face_that_grows_onto_the_next_grid_does_not_pop(name: str, models_dir: Path) -> None:
+    effect = EFFECTS[name]
+    largest = 2 * effect.squares  # type: ignore[attr-defined]
+    format = stream("yuv444p", round(1.3 * largest), round(1.35 * largest))
+    before, done = picture_of(format, SKIN), []
+    for grown in (0.998, 1.002):
+        someone = real_mesh(models_dir, (0.62 * largest, 0.68 * largest), largest * grown)
+        done.append(changes(before, after(format, before, effect.of(strength=1.0), someone)))
+    apart = [np.abs(a - b) for a, b in zip(*done, strict=True)]
+    size = [np.abs(plane).sum() for plane in done[0]]
+    assert sum(plane.sum() for plane in apart) < 0.1 * sum(size)
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("pixels", ["yuv420p", "nv12", "yuv411p", "interlaced", "yuv422p10le", "gray"])
+def test_a_face_across_the_edge_of_the_picture_is_painted_as_far_as_it_is_there(
+    name: str, pixels: str, models_dir: Path
+) -> None:
+    format = stream(pixels)
+    before = picture_of(format, SKIN, texture=3)
+    for centre in ((5, 5), (158, 118), (80, -30), (-300, 60), (161, 60), (80, 122), (2, 60)):
+        someone = real_mesh(models_dir, centre, 100)
+        moved = changes(before, after(format, before, EFFECTS[name].of(strength=1.0), someone))[0] != 0
+        assert not moved[~allowed(format, Mesh(someone), name)].any()
+    assert not changes(before, after(format, before, EFFECTS[name].of(), real_mesh(models_dir, (80, 60), 8)))[
+        0
+    ].any()
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_face_over_the_whole_picture_and_many_that_overlap_are_painted(name: str, models_dir: Path) -> None:
+    format = stream("yuv420p", 641, 481)
+    before, effect = picture_of(format, SKIN, texture=3), EFFECTS[name]
+    large = real_mesh(models_dir, (320, 240), 900)
+    assert total(before, after(format, before, effect.of(strength=1.0), large)) > 0
+    one = real_mesh(models_dir, (60, 60), 80)
+    many = [moved_by(one, 70 * (i % 7), 45 * (i // 7), track_id=i + 1) for i in range(30)]
+    done = changes(before, after(format, before, effect.of(strength=1.0), *many))[0]
+    for each in many:
+        assert (done[allowed(format, Mesh(each), name)] != 0).any()
+
+
+def test_fields_of_an_interlaced_picture_are_never_mixed(models_dir: Path) -> None:
+    format, someone = stream("interlaced", 241, 264), real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(format, SKIN, texture=4)
+    other = tuple(plane.copy() for plane in before)
+    other[0][1::2] += (np.arange(241) // 12 % 2 * 20).astype(np.uint8)
+    for plane in other[1:]:
+        plane[1::2] += 3
+    for name, effect in EFFECTS.items():
+        one, two = (after(format, planes, effect.of(strength=1.0), someone) for planes in (before, other))
+        # Only what tells skin and hair looks at both: it may differ by a little.
+        slack = {"blush": 1, "contour": 1, "brows": 12}.get(name, 0)
+        for first, second in zip(one, two, strict=True):
+            assert np.abs(first[::2].astype(int) - second[::2]).max() <= slack, name
+            assert (first[1::2] != second[1::2]).any()
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_the_same_frame_gives_the_same_bytes_whatever_came_before(name: str, models_dir: Path) -> None:
+    format = stream("nv12")
+    first = real_mesh(models_dir, (80, 60), 100)
+    second = moved_by(first, -12, 5, track_id=2)
+    chain = EffectChain([EFFECTS[name].of()], format)
+    pictures = [picture_of(format, SKIN, 4, seed) for seed in (1, 2)]
+    fresh = painted(EffectChain([EFFECTS[name].of()], format), pictures[1], [first])[0]
+    painted(chain, pictures[0], [second, first])
+    again = painted(chain, pictures[1], [replace(first, pts=9)])[0]
+    assert all(np.array_equal(a, b) for a, b in zip(fresh, again, strict=True))
+
+
+def test_a_patch_that_other_effects_have_widened_is_left_alone_around_it(models_dir: Path) -> None:
+    format, someone = stream("yuv420p", 401, 431), real_mesh(models_dir, (200, 215), 300)
+    before = picture_of(format, SKIN, texture=4)
+    for name, effect in EFFECTS.items():
+        wide = Patch.cut(format, 0, before, (2, 6, 400, 430))  # off the squares of the grid
+        assert wide is not None
+        one = effect.of()
+        one.prepare(format, b"")
+        one.apply(wide, someone)
+        done = after(format, before, effect.of(), someone)
+        assert np.array_equal(wide.planes[0], done[0][6:430, 2:400]), name
+
+
+def test_effects_of_a_chain_find_the_skin_once(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> None:
+    found: list[Any] = []
+    weigh = makeup.skin_weight
+
+    def counted(*args: Any) -> Any:
+        found.append(args)
+        return weigh(*args)
+
+    monkeypatch.setattr(makeup, "skin_weight", counted)
+    format, someone = stream("yuv420p", 241, 261), real_mesh(models_dir, (120, 130), 200)
+    before = picture_of(format, SKIN, texture=4)
+    both = painted(EffectChain([Blush.of(), Contour.of()], format), before, [someone])[0]
+    assert len(found) == 1
+    alone = after(format, after(format, before, Blush.of(), someone), Contour.of(), someone)
+    assert np.abs(changes(alone, both)[0]).max() <= 1
+
+
+def test_mistakes_are_one_clear_line() -> None:
+    assert parse_effect("lipstick:colour=red,finish=gloss").params == {
+        "colour": "#ff0000",
+        "strength": 0.6,
+        "finish": "gloss",
+    }
+    with pytest.raises(EffectError, match="lipstick: parameter 'finish'"):
+        parse_effect("lipstick:finish=wet")
+    with pytest.raises(EffectError, match="eyeliner: parameter 'colour'"):
+        parse_effect("eyeliner:colour=rouge")
+    with pytest.raises(EffectError, match="blush: parameter 'strength'"):
+        parse_effect("blush:strength=1.5")
