@@ -21,8 +21,9 @@ from facefx.values import Face, Patch
 
 __all__ = ["Makeup", "Spot", "skin_of"]
 
-# Fade at the edges of the skin, in face diameters and in squares of the grid.
-_SKIN_FADE, _SKIN_FADE_SQUARES = 0.02, 1.25
+# Fade at the edges of the skin, in face diameters: more than a square where 48 of them cross the face, so
+# that a square that is grown again reaches no pixel of the other side.
+_SKIN_FADE = 0.027
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,6 @@ def skin_of(effect: Effect, patch: Patch, face: Face, mesh: Mesh, grid: Grid) ->
     def find() -> Weight:
         step = int(grid.step_x)
         luma = shrink(patch.planes[0], step, step, grid.size)
-        fade = max(_SKIN_FADE * mesh.size, _SKIN_FADE_SQUARES * step)
-        return skin_weight(mesh, skin_outline(mesh), patch, luma, grid, fade)
+        return skin_weight(mesh, skin_outline(mesh), patch, luma, grid, _SKIN_FADE * mesh.size)
 
     return effect.shared.get(face, ("makeup skin", grid), find)

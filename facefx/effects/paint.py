@@ -22,11 +22,13 @@ from facefx.effects.guided import blurred, shrink
 from facefx.effects.kernels import window
 from facefx.values import Color, Patch
 
-__all__ = ["Pigment", "Weight", "grown", "shade", "tint"]
+__all__ = ["Pigment", "Weight", "closed", "grown", "shade", "tint"]
 
 Plane = NDArray[Any]
 Weight = NDArray[np.float32]
 
+# Two codes of 255 and a little.
+_CLOSED = 1.01
 # A region that has less weight than a tenth of a sample has no mean.
 _NO_WEIGHT = 0.1
 # Chroma codes (of 8 bits) from neutral: skin and lips have more, but where light is dim or a camera pale.
@@ -69,6 +71,11 @@ class _Layer:
     chroma: tuple[Plane, ...]
     weight: Weight
     chroma_weight: Weight
+
+
+def closed(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A soft mask with 255 all over its inside, where its blur may have left it a code short."""
+    return np.asarray(cv2.convertScaleAbs(mask, alpha=_CLOSED), np.uint8)
 
 
 def grown(patch: Patch, small: Weight, step: int) -> tuple[Patch, Weight] | None:

