@@ -20,7 +20,7 @@ from facefx.values import Face, Patch, StreamFormat
 __all__ = ["Blush"]
 
 # Half axes in parts of a cheek's own vectors (see cheek_frame).
-_ALONG, _DOWN = 0.9, 0.65
+_ALONG, _DOWN = 0.78, 0.56
 # How much of a cheek must be seen for some and for all of its colour.
 _HIDDEN, _SEEN = 0.12, 0.4
 
@@ -66,5 +66,7 @@ class Blush(Makeup):
 
 def _spot(mesh: Mesh, side: Side) -> Ellipse:
     middle, along, down = cheek_frame(mesh, side)
-    seen = ramp(side_seen(mesh, side), _HIDDEN, _SEEN)
-    return Ellipse(middle, _ALONG * along, _DOWN * down, seen)
+    seen = side_seen(mesh, side)
+    # The near cheek of a turned head fills more of the picture than its colour should.
+    narrow = 1 / max(seen, 1.0) ** 0.5
+    return Ellipse(middle, _ALONG * narrow * along, _DOWN * down, ramp(seen, _HIDDEN, _SEEN))
