@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from facefx.effects.chain import EffectChain
 from facefx.effects.masks import Mesh
+from facefx.effects.places import SIDES, side_seen
 from facefx.values import Color, Face, Patch, Planes, StreamFormat
 
 FORMATS = [*NAMES, "interlaced"]
@@ -130,6 +131,8 @@ def test_the_far_side_of_a_turning_head_fades_without_a_jump_and_is_left_out(
         moved = np.abs(changes(before, after(format, before, EFFECTS[name].of(strength=1.0), someone))).sum(0)
         left = side_of(format, someone)
         sides.append([float((moved * left).sum()), float((moved * ~left).sum())])
+        if name != "contour" and min(side_seen(Mesh(someone), side) for side in SIDES) <= 0.02:
+            assert min(sides[-1]) == 0  # all of it is hidden, and not a last sliver painted
     far, near = sorted(np.array(sides).T, key=lambda side: side[-1])
     assert far[-1] <= 0.03 * far[0]
     assert near.min() > 0.3 * near[0]
