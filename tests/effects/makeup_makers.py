@@ -31,7 +31,7 @@ EFFECTS: dict[str, type[Effect]] = {
     "brows": Brows,
     "contour": Contour,
 }
-SMILING, CLOSED = "portrait_1.jpg", "hopper_1.jpg"
+SMILING, CLOSED, OPEN_EYED = "portrait_1.jpg", "hopper_1.jpg", "astronaut_1.png"
 
 
 def real_mesh(
@@ -46,7 +46,7 @@ def real_mesh(
     """A person's mesh of that diameter. yaw: degrees that the head turns; turned: degrees clockwise."""
     with np.load(models / "golden" / "stills.npz") as kept:
         points = kept[f"{still}/mesh0"][0].astype(np.float64)
-    picture = {SMILING: (820, 1024), CLOSED: (512, 600)}[still]
+    picture = {SMILING: (820, 1024), CLOSED: (512, 600), OPEN_EYED: (512, 512)}[still]
     points = points * (*picture, picture[0])
     points -= points.mean(axis=0)
     cos, sin = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))

@@ -11,6 +11,7 @@ from effect_makers import channels, chroma_under, painted, stream, within
 from makeup_makers import (
     CLOSED,
     EFFECTS,
+    OPEN_EYED,
     after,
     changes,
     inside,
@@ -160,7 +161,8 @@ def test_contour_darkens_under_the_cheekbones_and_lightens_the_nose(models_dir: 
 
 
 def test_eyeshadow_fades_towards_the_brow_and_leaves_the_eye(models_dir: Path) -> None:
-    format, someone = stream("yuv444p", 301, 321), real_mesh(models_dir, (150, 160), 250)
+    format = stream("yuv444p", 501, 541)
+    someone = real_mesh(models_dir, (250, 270), 400, still=OPEN_EYED)
     before, mesh = picture_of(format, SKIN), Mesh(someone)
     luma = -changes(before, after(format, before, EFFECTS["eyeshadow"].of(strength=1.0), someone))[0]
     for side in ("left", "right"):
@@ -173,23 +175,24 @@ def test_eyeshadow_fades_towards_the_brow_and_leaves_the_eye(models_dir: Path) -
             levels.append(luma[y, x])
         assert (np.diff(levels) < 0).all()
         assert levels[-1] <= 0.1 * levels[0]
-        eye = inside(format, mesh.outline(f"{side}_eye"), -4)
+        eye = inside(format, mesh.outline(f"{side}_eye"), -6)
         assert eye.sum() > 20
         assert not luma[eye].any()
 
 
 @pytest.mark.parametrize("lower", [False, True])
 def test_eyeliner_lies_on_the_lashes_and_not_on_the_eye(lower: bool, models_dir: Path) -> None:
-    format, someone = stream("yuv444p", 301, 321), real_mesh(models_dir, (150, 160), 250)
+    format = stream("yuv444p", 501, 541)
+    someone = real_mesh(models_dir, (250, 270), 400, still=OPEN_EYED)
     before, mesh = picture_of(format, SKIN), Mesh(someone)
     luma = -changes(before, after(format, before, Eyeliner.of(strength=1.0, lower=lower), someone))[0]
     for side in ("left", "right"):
         x, y = np.rint(mesh.point(f"{side}_eye_top")).astype(int)
         assert luma[y - 2 : y + 1, x].max() > 60
-        x, y = np.rint(mesh.point(f"{side}_eye_bottom")).astype(int)
-        assert (luma[y - 1 : y + 3, x].max() > 25) == lower
-        assert luma[y + 1 : y + 4, x].sum() >= luma[y - 3 : y, x].sum()  # below the lid
-        eye = inside(format, mesh.outline(f"{side}_eye"), -4)
+        x, y = np.floor(mesh.point(f"{side}_eye_bottom")).astype(int)
+        assert (luma[y - 1 : y + 4, x].max() > 25) == lower
+        assert luma[y + 1 : y + 5, x].sum() >= luma[y - 4 : y, x].sum()  # below the lid
+        eye = inside(format, mesh.outline(f"{side}_eye"), -6)
         assert eye.sum() > 20
         assert not luma[eye].any()
     long, none = (
