@@ -20,9 +20,8 @@ __all__ = ["Eyeliner"]
 
 # In face diameters: sigma of the edge. On small faces the antialiased edge is wider.
 _EDGE = 0.0025
-# Parts of the line's thickness: at the inner corner; below the lash line, over the lashes' roots; of a lower
-# line.
-_INNER, _BELOW, _LOWER = 0.25, 0.35, 0.5
+# Parts of the line's thickness: at the inner corner; below the lash line, over the lashes' roots.
+_INNER, _BELOW = 0.25, 0.35
 # A whole wing in parts of the eye's width, and how much it turns towards the end of the brow.
 _WING, _LIFT = 0.3, 0.55
 # Along a lash line, 0 to 1 from the inner corner to the outer: the line begins at a point.
@@ -50,7 +49,12 @@ class EyelinerParams(EffectParams):
     wing: float = Field(
         0.4, ge=0.0, le=1.0, description="How far the line goes on beyond the outer corner: 0 ends there."
     )
-    lower: bool = Field(False, description="Also along the outer part of the lower lashes.")
+    lower: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Also along the outer lower lashes, so thick in parts of the upper line: 0 draws none.",
+    )
 
 
 class Eyeliner(Makeup):
@@ -74,7 +78,7 @@ class Eyeliner(Makeup):
             thick = self.params.thickness * mesh.size * eye_seen(mesh, side)
             if thick:
                 found.append(_line(mesh, side, thick, self.params.wing))
-                found += [_lower_line(mesh, side, thick * _LOWER)] if self.params.lower else []
+                found += [_lower_line(mesh, side, thick * self.params.lower)] if self.params.lower else []
         return found
 
     def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
