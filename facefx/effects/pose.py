@@ -115,7 +115,7 @@ class Pose:
         up_x, up_y = self.up
         roll = math.degrees(math.atan2(up_x, -up_y))
         level = turn_about_view(-math.radians(roll)) @ self.rotation
-        pitch = math.degrees(math.atan2(level[2, 1], level[1, 1]))
+        pitch = math.degrees(math.atan2(-level[2, 1], level[1, 1]))
         yaw = math.degrees(math.atan2(-level[0, 2], level[0, 0]))
         return pitch, yaw, roll
 

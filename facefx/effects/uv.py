@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facefx.effects.raster import signed_areas
 from facefx.errors import EffectError
 from facefx.faces.topology import topology
 
@@ -24,6 +25,8 @@ _POINTS = 468
 _HOLES = ("left_eye", "right_eye", "lips_inner")
 # How far the rim goes beyond the oval, in parts of the way from the middle.
 _RIM = 0.06
+# A triangle that shows less is seen from its edge.
+_MIN_AREA_PX2 = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,16 +48,26 @@ class Skin:
     """The mesh as it is drawn: eyes and mouth closed, and a rim around the oval, so that every pixel whose
     edge a mask cuts has a place in the texture.
 
-    triangles: (m, 3) of rows of `points`. uv: (n, 2), normals: (n, 3) of the same rows.
+    triangles: (m, 3) of rows of `points`, first `own` of the mesh itself. uv: (n, 2) of the same rows.
     """
 
     triangles: NDArray[np.intp]
+    own: int
     uv: NDArray[np.float32]
-    normals: NDArray[np.float32]
 
     def points(self, landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (n, d) of at least 468 landmarks: with the middles of the holes and the rim."""
         return _extended(landmarks[:_POINTS])
+
+    def facing(self, points: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The triangles that look at the viewer, farthest first, and twice the shown area of all triangles.
+
+        points: (n, 3) of the shown picture, as `points` gives them.
+        """
+        areas = signed_areas(points[:, :2], self.triangles)
+        front = self.triangles[areas > _MIN_AREA_PX2]
+        depth = np.add.reduce(points[:, 2].take(front), axis=1)
+        return front[np.argsort(-depth, kind="stable")], areas
 
 
 def read_layout(text: str) -> UvLayout:
@@ -99,9 +112,7 @@ def face_skin() -> Skin:
     triangles += [np.stack((oval, following, rim), axis=1), np.stack((following, beyond, rim), axis=1)]
     uv = _extended(layout().uv)
     whole = _wound_alike(np.concatenate(triangles), uv)
-    normals = _extended(layout().normals)
-    normals[rim] = normals[oval]
-    return Skin(whole, uv.astype(np.float32), normals.astype(np.float32))
+    return Skin(whole, len(kind.triangles), uv.astype(np.float32))
 
 
 def _extended(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from facefx.effects.effect import EffectParams, Rectangle
 from facefx.effects.kernels import window
 from facefx.effects.overlay import Artwork, bounds, draw_quad
 from facefx.effects.pose import Pose
-from facefx.effects.raster import fill_triangles, signed_areas
+from facefx.effects.raster import fill_triangles
 from facefx.effects.sidecar import with_sidecar
 from facefx.effects.uv import face_skin, layout
 from facefx.faces.anchors import anchors
@@ -37,10 +37,9 @@ _TEMPLE_HIGH, _TEMPLE_HINGE = 0.085, 0.27
 # A temple is seen from outside only: parts of its normal that point to the viewer.
 _TEMPLE_HIDDEN, _TEMPLE_SEEN = -0.05, 0.12
 # A hat sits on a ring about the middle of the skull, so far behind the forehead.
-_HAT_BEHIND = 0.3
+_HAT_BEHIND = 0.42
 # What of the face is nearer than the asset by this much hides it; samples across a face to find that out.
-_COVERING, _SAMPLES = 0.03, 80
-_MIN_AREA = 1e-6
+_COVERING, _SAMPLES = 0.03, 110
 # A sheet seen from its edge: less than so many pixels in all.
 _MIN_SHEET_PX2 = 1.0
 
@@ -68,7 +67,7 @@ class ModelParams(AssetParams):
 
 
 # Per kind: width in face diameters, how far down the picture its anchor is, degrees of tilt.
-_USUAL = {"glasses": (0.86, 0.38, 4.0), "hat": (1.5, 0.86, 0.0)}
+_USUAL = {"glasses": (0.86, 0.38, -4.0), "hat": (1.5, 0.86, 0.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ class Model(AssetEffect):
             return
         own = pose.of_head(self.view.landmarks(face))
         if self.params.kind == "hat":
-            corners, turn = self._hat(own), level(pose)
+            corners, turn = self._hat(own), _level(pose)
             yield from self._sheet(self._front, turn, corners, self.params.opacity)
             return
         corners = self._glasses(own)
@@ -197,12 +196,11 @@ class Model(AssetEffect):
         shown = skin.points(self.view.landmarks(face))
         step = max(1.0, pose.size / _SAMPLES)
         size = int(np.ceil(patch.width / step)), int(np.ceil(patch.height / step))
-        triangles = skin.triangles[signed_areas(shown[:, :2], skin.triangles) > _MIN_AREA]
-        order = np.argsort(-np.add.reduce(shown[:, 2].take(triangles), axis=1), kind="stable")
+        triangles, _ = skin.facing(shown)
         points = (self.view.to_stored(shown[:, :2]) - (patch.x, patch.y)) / step - 0.5
-        # One more than the depth, so that 0 stays for where there is no face.
+        # Beside the depth a value that is 0 only where there is no face.
         values = np.stack((shown[:, 2] - pose.origin[2], np.ones(len(shown))), axis=1) / pose.size
-        depth = fill_triangles(points, triangles[order], values, size)
+        depth = fill_triangles(points, triangles, values, size)
         return _Surface(depth, step, float(pose.origin[2]), pose.size)
 
 
@@ -225,13 +223,15 @@ class _Surface:
         own = plane[0] * np.arange(width)[None] + plane[1] * np.arange(height)[:, None] + plane[2]
         nearer = np.where(self.depth[..., 1] > 0, own - self.depth[..., 0], -1)
         free = np.clip(1 - nearer / _COVERING, 0, 1).astype(np.float32)
+        # A nose ends between two samples: without this its edge would be a stair.
+        free = cv2.blur(free, (3, 3), borderType=cv2.BORDER_REPLICATE)
         matrix = np.array(((self.step, 0, (self.step - 1) / 2), (0, self.step, (self.step - 1) / 2)))
         return np.asarray(
             cv2.warpAffine(free, matrix, (patch.width, patch.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
 
-def level(pose: Pose) -> Pose:
+def _level(pose: Pose) -> Pose:
     """The same head without its turn to a side: what is round looks the same."""
     up_x, up_y = pose.up
     across = np.array((-up_y, up_x, 0.0))

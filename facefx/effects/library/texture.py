@@ -14,11 +14,13 @@ from facefx.effects.effect import Rectangle
 from facefx.effects.kernels import window
 from facefx.effects.masks import Grid, soft_mask, soft_masks
 from facefx.effects.overlay import Artwork, blend_layer, bounds
-from facefx.effects.raster import fill_triangles, signed_areas
+from facefx.effects.raster import fill_triangles
 from facefx.effects.uv import face_skin
 from facefx.values import Face, Patch, StreamFormat
 
 __all__ = ["Texture"]
+
+Points = NDArray[np.float64]
 
 _HOLES = ("left_eye", "right_eye", "lips_inner")
 # Skin that looks past the viewer fades: none of it up to the first, all from the second on; parts of its
@@ -26,8 +28,6 @@ _HOLES = ("left_eye", "right_eye", "lips_inner")
 _GRAZING, _FACING = 0.02, 0.3
 # Samples across a face on which places in the texture are found; between them they are interpolated.
 _SAMPLES = 160
-# Triangles below this, in square samples, are seen from their edge.
-_MIN_AREA = 1e-6
 # The face's width in the layout, in parts of it, for choosing the texture's size; its width in diameters.
 _LAYOUT_PARTS = 0.8
 
@@ -114,19 +114,33 @@ class Texture(AssetEffect):
             return None
         skin = face_skin()
         shown = skin.points(self.view.landmarks(face))
-        front = signed_areas(shown[:, :2], skin.triangles) > _MIN_AREA
-        triangles = skin.triangles[front]
+        triangles, areas = skin.facing(shown)
         if not len(triangles):
             return None
-        depth = np.add.reduce(shown[:, 2].take(triangles), axis=1)
-        triangles = triangles[np.argsort(-depth, kind="stable")]
-        looks = -(skin.normals @ pose.rotation[2])
+        looks = skin.points(_looks(shown, skin.triangles[: skin.own], areas[: skin.own])[:, None])
         weight = np.clip((looks - _GRAZING) / (_FACING - _GRAZING), 0, 1)
-        values = np.concatenate((skin.uv, weight[:, None], np.ones_like(weight)[:, None]), axis=1)
+        values = np.concatenate((skin.uv, weight, np.ones_like(weight)), axis=1)
         points = self.view.to_stored(shown[:, :2])
-        assert face.landmarks is not None
-        region = bounds(face.landmarks[:, :2].astype(np.float64))
+        region = bounds(points)
         return _Drawn(points, triangles, values.astype(np.float32), pose.size, region)
+
+
+def _looks(shown: Points, triangles: NDArray[np.intp], areas: Points) -> Points:
+    """How much each point's skin looks at the viewer, (n,): 1 it faces him, 0 it is seen from its edge.
+
+    What its triangles cover of the picture, in parts of their whole area: so it is 0 where half of them
+    turn away, and no triangle that is left out is missed.
+    """
+    a, b, c = (shown.take(triangles[:, i], axis=0) for i in range(3))
+    side, other = b - a, c - a
+    whole = np.sqrt(
+        areas**2
+        + (side[:, 1] * other[:, 2] - side[:, 2] * other[:, 1]) ** 2
+        + (side[:, 2] * other[:, 0] - side[:, 0] * other[:, 2]) ** 2
+    )
+    corners = triangles.ravel()
+    seen = np.bincount(corners, np.repeat(areas, 3), len(shown))
+    return np.asarray(seen / np.maximum(np.bincount(corners, np.repeat(whole, 3), len(shown)), 1e-9))
 
 
 def _places(
