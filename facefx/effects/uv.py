@@ -25,6 +25,8 @@ _POINTS = 468
 _HOLES = ("left_eye", "right_eye", "lips_inner")
 # How far the rim goes beyond the oval, in parts of the way from the middle.
 _RIM = 0.06
+# How fast a texture's edge at the oval comes in: within a fifth of a triangle, about 0.015 face diameters.
+_STEEP = 5.0
 # A triangle that shows less is seen from its edge.
 _MIN_AREA_PX2 = 1e-6
 
@@ -48,26 +50,45 @@ class Skin:
     """The mesh as it is drawn: eyes and mouth closed, and a rim around the oval, so that every pixel whose
     edge a mask cuts has a place in the texture.
 
-    triangles: (m, 3) of rows of `points`, first `own` of the mesh itself. uv: (n, 2) of the same rows.
+    triangles: (m, 3) of rows of `points`. uv: (n, 2) of the same rows. inside, covered: (n,) of them: 0 on the
+    oval, below it on the rim, and 1 and more within the face; inside is 0 around eyes and mouth, too, and below
+    it in them. Both are to be cut to 0..1 after they are interpolated.
     """
 
     triangles: NDArray[np.intp]
-    own: int
     uv: NDArray[np.float32]
+    inside: NDArray[np.float32]
+    covered: NDArray[np.float32]
 
     def points(self, landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (n, d) of at least 468 landmarks: with the middles of the holes and the rim."""
         return _extended(landmarks[:_POINTS])
 
-    def facing(self, points: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """The triangles that look at the viewer, farthest first, and twice the shown area of all triangles.
+    def facing(self, points: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The (k, 3) triangles that look at the viewer, farthest first.
 
         points: (n, 3) of the shown picture, as `points` gives them.
         """
-        areas = signed_areas(points[:, :2], self.triangles)
-        front = self.triangles[areas > _MIN_AREA_PX2]
+        front = self.triangles[signed_areas(points[:, :2], self.triangles) > _MIN_AREA_PX2]
         depth = np.add.reduce(points[:, 2].take(front), axis=1)
-        return front[np.argsort(-depth, kind="stable")], areas
+        return front[np.argsort(-depth, kind="stable")]
+
+    def looks(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much the skin at each of (n, 3) points looks at the viewer: 1 straight at him, 0 past him, -1 away.
+
+        As much as the least of the triangles around it does: so it is below 0 wherever a triangle is left out.
+        """
+        a, b, c = (points[:_POINTS].take(corner, axis=0) for corner in topology("mediapipe-468").triangles.T)
+        side, other = b - a, c - a
+        normal = (
+            side[:, 1] * other[:, 2] - side[:, 2] * other[:, 1],
+            side[:, 2] * other[:, 0] - side[:, 0] * other[:, 2],
+            side[:, 0] * other[:, 1] - side[:, 1] * other[:, 0],
+        )
+        length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
+        order, starts, sign = _around_points()
+        seen = sign * normal[2] / np.maximum(length, 1e-9)
+        return _extended(np.minimum.reduceat(seen.take(order), starts)[:, None])[:, 0]
 
 
 def read_layout(text: str) -> UvLayout:
@@ -112,7 +133,36 @@ def face_skin() -> Skin:
     triangles += [np.stack((oval, following, rim), axis=1), np.stack((following, beyond, rim), axis=1)]
     uv = _extended(layout().uv)
     whole = _wound_alike(np.concatenate(triangles), uv)
-    return Skin(whole, len(kind.triangles), uv.astype(np.float32))
+    return Skin(whole, uv.astype(np.float32), _edge(_HOLES), _edge(()))
+
+
+def _edge(holes: tuple[str, ...]) -> NDArray[np.float32]:
+    """Values of points that are 0 on the oval and around holes, and below it beyond.
+
+    Triangles at the oval are large: from 0 to so much within one, cut to 1, is a short fade. Those around
+    eyes and mouth are small.
+    """
+    kind = topology("mediapipe-468")
+    values = np.full((_POINTS, 1), _STEEP)
+    loops = [kind.regions[name] for name in holes]
+    bordering = np.isin(kind.triangles, [i for loop in loops for i in loop]).any(axis=1)
+    values[kind.triangles[bordering]] = 1.0
+    for loop in (kind.regions["face_oval"], *loops):
+        values[list(loop)] = 0.0
+    whole = _extended(values)
+    middles = slice(_POINTS, _POINTS + len(_HOLES))
+    whole[middles] = -_STEEP if holes else _STEEP
+    whole[middles.stop :] = -1.0
+    return whole[:, 0].astype(np.float32)
+
+
+@cache
+def _around_points() -> tuple[NDArray[np.intp], NDArray[np.intp], float]:
+    """The triangles around each point one after the other, where each point's begin, and how they are wound."""
+    triangles = topology("mediapipe-468").triangles.astype(np.intp)
+    order = np.argsort(triangles.ravel(), kind="stable")
+    starts = np.searchsorted(triangles.ravel()[order], np.arange(_POINTS))
+    return order // 3, starts, float(np.sign(signed_areas(layout().uv, triangles).sum()))
 
 
 def _extended(points: NDArray[np.float64]) -> NDArray[np.float64]:

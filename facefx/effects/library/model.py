@@ -35,7 +35,7 @@ _STAND_OFF, _TEMPLE_END = 0.03, 0.06
 # A temple's height at the front and at the ear, parts of its length, and where on the front it is hinged.
 _TEMPLE_HIGH, _TEMPLE_HINGE = 0.085, 0.27
 # A temple is seen from outside only: parts of its normal that point to the viewer.
-_TEMPLE_HIDDEN, _TEMPLE_SEEN = -0.05, 0.12
+_TEMPLE_HIDDEN, _TEMPLE_SEEN = 0.03, 0.2
 # A hat sits on a ring about the middle of the skull, so far behind the forehead.
 _HAT_BEHIND = 0.42
 # What of the face is nearer than the asset by this much hides it; samples across a face to find that out.
@@ -155,9 +155,8 @@ class Model(AssetEffect):
         """A sheet, unless it shows its edge or its back."""
         shown = pose.place(corners)
         stored = self.view.to_stored(shown[:, :2])
-        area = 0.5 * (np.roll(stored, -1, axis=0) * stored[:, ::-1] * (-1, 1)).sum()
-        side = np.cross(*(shown[[1, 3], :2] - shown[0, :2]))
-        visible = artwork is self._temple or side > 0
+        area = _area(stored)
+        visible = artwork is self._temple or _area(shown) > 0
         if abs(area) >= _MIN_SHEET_PX2 and visible:
             wide, high = artwork.size
             yield _Sheet(artwork, stored, shown[:, 2], opacity, float(np.sqrt(abs(area) / (wide * high))))
@@ -196,7 +195,7 @@ class Model(AssetEffect):
         shown = skin.points(self.view.landmarks(face))
         step = max(1.0, pose.size / _SAMPLES)
         size = int(np.ceil(patch.width / step)), int(np.ceil(patch.height / step))
-        triangles, _ = skin.facing(shown)
+        triangles = skin.facing(shown)
         points = (self.view.to_stored(shown[:, :2]) - (patch.x, patch.y)) / step - 0.5
         # Beside the depth a value that is 0 only where there is no face.
         values = np.stack((shown[:, 2] - pose.origin[2], np.ones(len(shown))), axis=1) / pose.size
@@ -229,6 +228,12 @@ class _Surface:
         return np.asarray(
             cv2.warpAffine(free, matrix, (patch.width, patch.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
+
+
+def _area(corners: Points) -> float:
+    """The area within (4, ≥ 2) corners, positive where they go round clockwise as shown."""
+    (ax, ay), (bx, by) = (corners[2, :2] - corners[0, :2]).tolist(), (corners[3, :2] - corners[1, :2]).tolist()
+    return float(ax * by - ay * bx) / 2
 
 
 def _level(pose: Pose) -> Pose:

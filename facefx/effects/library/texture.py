@@ -12,7 +12,7 @@ from pydantic import Field
 from facefx.effects.assets import AssetEffect, AssetParams
 from facefx.effects.effect import Rectangle
 from facefx.effects.kernels import window
-from facefx.effects.masks import Grid, soft_mask, soft_masks
+from facefx.effects.masks import Grid
 from facefx.effects.overlay import Artwork, blend_layer, bounds
 from facefx.effects.raster import fill_triangles
 from facefx.effects.uv import face_skin
@@ -20,14 +20,14 @@ from facefx.values import Face, Patch, StreamFormat
 
 __all__ = ["Texture"]
 
-Points = NDArray[np.float64]
-
-_HOLES = ("left_eye", "right_eye", "lips_inner")
-# Skin that looks past the viewer fades: none of it up to the first, all from the second on; parts of its
-# normal that point to the viewer. What turns away altogether is not drawn.
-_GRAZING, _FACING = 0.02, 0.3
+# Skin fades as it turns away, from where so much of its normal points to the viewer: none is left where
+# it looks past him.
+_FACING = 0.25
 # Samples across a face on which places in the texture are found; between them they are interpolated.
 _SAMPLES = 160
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+# Neighbouring samples whose places are farther apart than this part of the texture belong to two sheets.
+_APART = 0.12
 # The face's width in the layout, in parts of it, for choosing the texture's size; its width in diameters.
 _LAYOUT_PARTS = 0.8
 
@@ -91,21 +91,10 @@ class Texture(AssetEffect):
         map_x = cv2.addWeighted(u, width, u, 0, -0.5)
         map_y = cv2.addWeighted(v, height, v, 0, -0.5)
         placed = cv2.remap(layer, map_x, map_y, cv2.INTER_LINEAR)
-        weight = cv2.multiply(weight, self._mask(face, patch), scale=self.params.opacity / 255, dtype=cv2.CV_32F)
-        blend_layer(patch, placed, weight)
-
-    def _mask(self, face: Face, patch: Patch) -> NDArray[np.uint8]:
-        """255 on the face, 0 beside it and in its holes, with smooth edges."""
-        mesh, grid = self.shared.mesh(face), Grid.of_plane(patch)
-        oval = (mesh.outline("face_oval"),)
-        if not self.params.holes:
-            return soft_mask(oval, grid, 0.0)
-        holes = tuple(mesh.outline(name) for name in _HOLES)
-        whole, open_ = soft_masks([(oval, "across"), (holes, "across")], grid, 0.0)
-        return np.asarray(cv2.subtract(whole, open_))
+        blend_layer(patch, placed, weight * np.float32(self.params.opacity))
 
     def _drawn(self, face: Face) -> _Drawn | None:
-        return self.shared.get(face, "skin drawn", lambda: self._find_drawn(face))
+        return self.shared.get(face, ("skin drawn", self.params.holes), lambda: self._find_drawn(face))
 
     def _find_drawn(self, face: Face) -> _Drawn | None:
         """The triangles that look at the viewer, farthest first."""
@@ -114,33 +103,14 @@ class Texture(AssetEffect):
             return None
         skin = face_skin()
         shown = skin.points(self.view.landmarks(face))
-        triangles, areas = skin.facing(shown)
+        triangles = skin.facing(shown)
         if not len(triangles):
             return None
-        looks = skin.points(_looks(shown, skin.triangles[: skin.own], areas[: skin.own])[:, None])
-        weight = np.clip((looks - _GRAZING) / (_FACING - _GRAZING), 0, 1)
-        values = np.concatenate((skin.uv, weight, np.ones_like(weight)), axis=1)
+        weight = np.clip(skin.looks(shown) / _FACING, 0, 1)
+        edge = skin.inside if self.params.holes else skin.covered
+        values = np.concatenate((skin.uv, np.stack((weight, edge), axis=1)), axis=1)
         points = self.view.to_stored(shown[:, :2])
-        region = bounds(points)
-        return _Drawn(points, triangles, values.astype(np.float32), pose.size, region)
-
-
-def _looks(shown: Points, triangles: NDArray[np.intp], areas: Points) -> Points:
-    """How much each point's skin looks at the viewer, (n,): 1 it faces him, 0 it is seen from its edge.
-
-    What its triangles cover of the picture, in parts of their whole area: so it is 0 where half of them
-    turn away, and no triangle that is left out is missed.
-    """
-    a, b, c = (shown.take(triangles[:, i], axis=0) for i in range(3))
-    side, other = b - a, c - a
-    whole = np.sqrt(
-        areas**2
-        + (side[:, 1] * other[:, 2] - side[:, 2] * other[:, 1]) ** 2
-        + (side[:, 2] * other[:, 0] - side[:, 0] * other[:, 2]) ** 2
-    )
-    corners = triangles.ravel()
-    seen = np.bincount(corners, np.repeat(areas, 3), len(shown))
-    return np.asarray(seen / np.maximum(np.bincount(corners, np.repeat(whole, 3), len(shown)), 1e-9))
+        return _Drawn(points, triangles, values.astype(np.float32), pose.size, bounds(points))
 
 
 def _places(
@@ -150,11 +120,22 @@ def _places(
     points = (drawn.points - (grid.x, grid.y)) / step - 0.5
     filled = fill_triangles(points, drawn.triangles, drawn.values, grid.size)
     if step > 1:
+        _part_sheets(filled)
         size = grid.width * step, grid.height * step
         filled = cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    u, v, weight, inside = cv2.split(filled)
-    if step > 1:
-        # At the edge of what is drawn a place is the mean of those that there are.
-        inside = cv2.max(inside, 1e-6)
-        u, v = cv2.divide(u, inside), cv2.divide(v, inside)
-    return u, v, weight
+    u, v, weight, edge = cv2.split(filled)
+    return u, v, cv2.multiply(weight, np.clip(edge, 0, 1))
+
+
+def _part_sheets(filled: NDArray[np.float32]) -> None:
+    """Draw nothing between samples that lie on two sheets, a nose and the cheek behind it, or on one and none.
+
+    What lies between their places in the texture is found on neither. In place.
+    """
+    places = np.ascontiguousarray(filled[..., :2])
+    most = cv2.dilate(places, _NEIGHBOURS)
+    nothing = ~places.any(axis=2)
+    places[nothing] = most[nothing]
+    apart = (most - cv2.erode(places, _NEIGHBOURS)).max(axis=2) > _APART
+    filled[..., :2] = places
+    filled[..., 2][apart] = 0
