@@ -160,9 +160,7 @@ def _decoded(data: bytes, path: str, effect: str) -> tuple[list[Rgba], list[int]
     """Decode a file: its frames and how long each lasts in ms."""
     kind = picture_kind(data)
     if not kind:
-        raise EffectError(
-            f"effect {effect}: {path} is not a picture: expected a PNG, JPEG, WebP or GIF file"
-        )
+        raise EffectError(f"effect {effect}: {path} is not a picture: expected a PNG, JPEG, WebP or GIF file")
     size = picture_size(data)
     if size is None:
         raise EffectError(f"effect {effect}: {path} cannot be decoded: the picture is damaged")
@@ -190,7 +188,9 @@ def _moving(data: bytes, size: tuple[int, int], path: str, effect: str) -> tuple
     """Decode GIF, WebP or APNG; one frame more than is allowed at most, so that no file fills the memory."""
     decode = getattr(cv2, "imdecodeanimation", None)
     if decode is None:
-        raise EffectError(f"effect {effect}: {path}: OpenCV {cv2.__version__} reads no animations: install 4.12")
+        raise EffectError(
+            f"effect {effect}: {path}: OpenCV {cv2.__version__} reads no animations: install 4.12"
+        )
     most = min(_MAX_FRAMES, _MAX_PIXELS // (size[0] * size[1])) + 1
     try:
         whole, found = decode(np.frombuffer(data, np.uint8), 0, most)

@@ -27,7 +27,9 @@ class AssetParams(EffectParams):
         pattern="^([0-9a-f]{64})?$",
         description="Of that asset; filled in when the plan is made, so that a changed one is an error.",
     )
-    fps: float = Field(25.0, gt=0, le=240, description="Pictures a second of a folder; files tell it themselves.")
+    fps: float = Field(
+        25.0, gt=0, le=240, description="Pictures a second of a folder; files tell it themselves."
+    )
     opacity: float = Field(1.0, ge=0.0, le=1.0, description="0 changes nothing, 1 lays it on as it is.")
     mirror: bool = Field(False, description="Show it as in a mirror.")
 

@@ -193,7 +193,9 @@ def _sparkle() -> tuple[Rgba, ...]:
         canvas = _Canvas(256, 256)
         for k, (x, y, half) in enumerate(places):
             bright = 0.5 - 0.5 * np.cos(2 * np.pi * (i / 12 - k / 4))
-            canvas.fill(_around(x, y, half * (0.3 + 0.7 * bright), half * (0.3 + 0.7 * bright), 0.55), (255, 214, 70))
+            canvas.fill(
+                _around(x, y, half * (0.3 + 0.7 * bright), half * (0.3 + 0.7 * bright), 0.55), (255, 214, 70)
+            )
             canvas.fill(_around(x, y, half * 0.5 * bright + 1, half * 0.5 * bright + 1, 0.6), (255, 250, 220))
         frames.append(canvas.done())
     return tuple(frames)

@@ -170,7 +170,7 @@ def _averaged(part: NDArray[Any], steps: tuple[int, int], size: tuple[int, int])
 
 
 def _mix(plane: NDArray[Any], weighted: NDArray[np.float32], alpha: NDArray[np.float32]) -> None:
-    """old + (new − old) · alpha, rounded once."""
+    """Old + (new − old) · alpha, rounded once."""
     old = plane.astype(np.float32)
     change = cv2.subtract(weighted, cv2.multiply(old, alpha))
     plane[...] = np.rint(cv2.add(old, change, dst=old))

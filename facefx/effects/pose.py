@@ -88,15 +88,17 @@ class Pose:
     origin: Points
     distance: float
 
-    def place(self, points: Points) -> Points:
+    def place(self, points: Points, about: Points | None = None) -> Points:
         """Map (n, 3) points of the head, in face diameters, to the shown picture: x, y and z in pixels.
 
-        What is nearer than the head's middle appears larger, what is behind it smaller.
+        What is nearer than `about` (3,) appears larger, what is behind it smaller; itself it lies where
+        landmarks do that are there, which know no perspective. By default it is the head's middle.
         """
         turned = points @ self.rotation.T
-        placed = turned * self.size
-        placed[:, :2] *= (self.distance / np.maximum(self.distance + turned[:, 2:], 0.5))
-        return np.asarray(placed + self.origin)
+        centre = np.zeros(3) if about is None else self.rotation @ about
+        placed = turned - centre
+        placed[:, :2] *= self.distance / np.maximum(self.distance + placed[:, 2:], 0.5)
+        return np.asarray((placed + centre) * self.size + self.origin)
 
     def of_head(self, points: Points) -> Points:
         """Map (n, 3) points of the shown picture to the head's own axes, in face diameters."""

@@ -102,7 +102,9 @@ def mirror_pairs(landmarks: Points) -> Pairs:
 def _completed(pairs: Pairs, away: Points) -> Pairs:
     """Find the pairs that are missing (-1) where most triangles say so, the nearest of equals first."""
     third = {
-        (a, b): c for t in topology(_TOPOLOGY).triangles.tolist() for a, b, c in (t, t[1:] + t[:1], t[2:] + t[:2])
+        (a, b): c
+        for t in topology(_TOPOLOGY).triangles.tolist()
+        for a, b, c in (t, t[1:] + t[:1], t[2:] + t[:2])
     }
     while (pairs < 0).any():
         votes: Counter[tuple[int, int]] = Counter()
@@ -180,11 +182,15 @@ def draw_layout(layout: UvLayout, side: int = 1024) -> NDArray[np.uint8]:
         cv2.circle(picture, (x, y), 3, (20, 20, 20), -1, cv2.LINE_AA)
         text = name.removeprefix("left_")
         if not name.startswith("right_"):
-            cv2.putText(picture, text, (x + 5, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (20, 20, 20), 1, cv2.LINE_AA)
+            cv2.putText(
+                picture, text, (x + 5, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (20, 20, 20), 1, cv2.LINE_AA
+            )
     return picture
 
 
-def _outlines(layout: UvLayout, places: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int32], tuple[int, int, int]]]:
+def _outlines(
+    layout: UvLayout, places: NDArray[np.int32]
+) -> Iterator[tuple[NDArray[np.int32], tuple[int, int, int]]]:
     kind = topology(_TOPOLOGY)
     for triangle in kind.triangles:
         yield places[triangle], (205, 205, 205)

@@ -34,7 +34,13 @@ def turn(pitch: float = 0.0, yaw: float = 0.0, roll: float = 0.0) -> Points:
 
 
 def head(
-    format: StreamFormat, centre: tuple[float, float], size: float, *, pts: int = 0, track_id: int = 1, **angles: float
+    format: StreamFormat,
+    centre: tuple[float, float],
+    size: float,
+    *,
+    pts: int = 0,
+    track_id: int = 1,
+    **angles: float,
 ) -> Face:
     """The mean face as a player shows it, stored as the stream is. centre: in the stored picture."""
     view = View.of(format)
@@ -43,7 +49,9 @@ def head(
     points[:, :2] = view.to_stored(shown[:, :2]) + centre
     points[:, 2] = shown[:, 2] / view.depth
     (x0, y0), (x1, y1) = points[:, :2].min(axis=0).tolist(), points[:, :2].max(axis=0).tolist()
-    return Face(pts, track_id, (x0, y0, x1, y1), 0.9, FaceSource.DETECTED, points.astype(np.float32), "mediapipe-468")
+    return Face(
+        pts, track_id, (x0, y0, x1, y1), 0.9, FaceSource.DETECTED, points.astype(np.float32), "mediapipe-468"
+    )
 
 
 def asset(path: Path, rgba: NDArray[np.uint8]) -> str:
@@ -68,7 +76,9 @@ def made(name: str, **params: Any) -> Effect:
     return make_effect(make_spec(name, params))
 
 
-def shown(effect: Effect | Sequence[Effect], format: StreamFormat, planes: Planes | None, *faces: Face) -> Planes:
+def shown(
+    effect: Effect | Sequence[Effect], format: StreamFormat, planes: Planes | None, *faces: Face
+) -> Planes:
     """One frame; on black where no planes are given."""
     effects = [effect] if isinstance(effect, Effect) else list(effect)
     neutral = format.color.neutral

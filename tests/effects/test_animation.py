@@ -126,10 +126,18 @@ def test_a_cut_file_is_refused_when_the_plan_is_made(suffix: str, part: float, t
         ("text.png", b"hello", "text.png is not a picture: expected a PNG, JPEG, WebP or GIF file"),
         ("empty.gif", b"", "is not a picture"),
         ("zero.gif", b"GIF89a" + bytes(20), "the picture is damaged"),
-        ("bomb.gif", b"GIF89a" + b"\xff\xff" * 2 + bytes(20), "65535 × 65535 px: expected at most 8192 a side"),
+        (
+            "bomb.gif",
+            b"GIF89a" + b"\xff\xff" * 2 + bytes(20),
+            "65535 × 65535 px: expected at most 8192 a side",
+        ),
         ("bomb.jpg", b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff" + bytes(20), "65535 × 65535 px"),
         ("bomb.webp", b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\xff\x3f\0" * 2 + bytes(9), "16384 × 16384 px"),
-        ("large.webp", b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\xff\x1f\0" * 2 + bytes(9), "48 million pixels in all"),
+        (
+            "large.webp",
+            b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\xff\x1f\0" * 2 + bytes(9),
+            "48 million pixels in all",
+        ),
     ],
 )
 def test_a_broken_or_huge_picture_is_refused(name: str, data: bytes, said: str, tmp_path: Path) -> None:
@@ -203,13 +211,16 @@ def test_what_is_drawn_is_whole_and_the_same_each_time(name: str) -> None:
     assert len(frames) == len(durations)
     for rgba in frames:
         assert rgba.dtype == np.uint8
-        assert 0.02 < (rgba[..., 3] > 0).mean()
+        assert (rgba[..., 3] > 0).mean() > 0.02
     params = make_spec("sticker", {"path": f"builtin:{name}"}).params
     assert params["sha256"] == sha256_of_asset(f"builtin:{name}", "sticker")
 
 
 def test_an_unknown_name_says_what_was_meant() -> None:
-    refused("builtin:moustash", "builtin:moustash is unknown, did you mean builtin:moustache.: expected builtin: and")
+    refused(
+        "builtin:moustash",
+        "builtin:moustash is unknown, did you mean builtin:moustache.: expected builtin: and",
+    )
 
 
 def test_a_large_picture_is_kept_small_and_its_edges_keep_their_colour(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def test_a_known_turn_is_found(pitch: float, yaw: float, roll: float) -> None:
 @pytest.mark.parametrize("mirrored", [False, True], ids=["", "mirrored"])
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("aspect", [Fraction(1), Fraction(16, 11)])
-def test_it_is_the_same_however_the_picture_is_stored(rotation: int, mirrored: bool, aspect: Fraction) -> None:
+def test_it_is_the_same_however_the_picture_is_stored(
+    rotation: int, mirrored: bool, aspect: Fraction
+) -> None:
     format = stream("gray", 400, 400, rotation=rotation, mirrored=mirrored, sample_aspect=aspect)
     found = pose(format, head(format, (200, 190), 140, pitch=12, yaw=25, roll=-8))
     assert found.angles == pytest.approx((12, 25, -8), abs=0.1)
@@ -83,7 +85,9 @@ def test_noise_of_the_mesh_is_averaged_away() -> None:
     assert np.std(found, axis=0).max() < 0.3
 
 
-@pytest.mark.parametrize("still", ["portrait_1.jpg", "glasses_1.jpg", "couple_2.jpg", "man_sofa_1.jpg", "hopper_1.jpg"])
+@pytest.mark.parametrize(
+    "still", ["portrait_1.jpg", "glasses_1.jpg", "couple_2.jpg", "man_sofa_1.jpg", "hopper_1.jpg"]
+)
 def test_the_mean_face_lies_on_real_ones(media: Path, models_dir: Path, still: str) -> None:
     format, _, someone = real_face(media, models_dir, still)
     found = pose(format, someone)
@@ -128,7 +132,9 @@ def lit(effect: Any, format: StreamFormat, someone: Face) -> NDArray[np.float64]
 def test_glasses_sit_on_the_eyes_and_are_as_wide_as_asked(tmp_path: Path) -> None:
     format = stream("yuvj444p", 400, 400)
     someone = head(format, (200, 200), 160)
-    effect = made("model", path=opaque(tmp_path / "w.png", (255, 255, 255)), width=0.8, anchor_y=0.5, temples=False)
+    effect = made(
+        "model", path=opaque(tmp_path / "w.png", (255, 255, 255)), width=0.8, anchor_y=0.5, temples=False
+    )
     bright = lit(effect, format, someone)
     x, y = centroid(bright)
     eyes = Mesh(someone).point("left_eye_outer")[1]
@@ -176,7 +182,9 @@ def test_only_the_near_temple_is_drawn(yaw: float, tmp_path: Path) -> None:
     assert (more > 50).sum() > 100
     assert abs(x - near) < 50
     frontal = head(format, (200, 200), 160)
-    level = lit(made("model", path=path), format, frontal) - lit(made("model", path=path, temples=False), format, frontal)
+    level = lit(made("model", path=path), format, frontal) - lit(
+        made("model", path=path, temples=False), format, frontal
+    )
     assert (level > 50).sum() < 0.4 * (more > 50).sum()
 
 

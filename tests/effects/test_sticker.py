@@ -53,7 +53,9 @@ def test_two_points_mean_their_middle(anchor: str, points: tuple[str, str], whit
     format = stream("yuvj444p", 300, 300)
     someone = head(format, (150, 150), 120)
     first, second = (np.array(Mesh(someone).point(name)) for name in points)
-    assert centroid(bright(white, format, someone, anchor=anchor)) == pytest.approx((first + second) / 2, abs=0.05)
+    assert centroid(bright(white, format, someone, anchor=anchor)) == pytest.approx(
+        (first + second) / 2, abs=0.05
+    )
 
 
 @pytest.mark.parametrize("anchor", ["nose", "nose_tip+", "nose_tip+chin+forehead", ""])
@@ -131,7 +133,10 @@ def test_it_does_not_pop_as_a_face_grows(tmp_path: Path) -> None:
     format = stream("yuvj444p", 500, 500)
     steps = []
     sizes = 180 * 1.004 ** np.arange(40)  # through at least one size of the pyramid
-    frames = [shown(made("sticker", path=path, width=1), format, None, head(format, (250, 250), s))[0] for s in sizes]
+    frames = [
+        shown(made("sticker", path=path, width=1), format, None, head(format, (250, 250), s))[0]
+        for s in sizes
+    ]
     steps = [np.abs(b.astype(int) - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
     assert max(steps) < 1.6 * float(np.median(steps))
 
@@ -159,7 +164,9 @@ def test_edges_have_no_rim(tmp_path: Path) -> None:
     path = asset(tmp_path / "white.png", disc())
     page = tuple(np.full((300, 300), code, np.uint8) for code in (255, 128, 128))
     for size in (37, 90, 210):
-        done = shown(made("sticker", path=path, width=0.7), format, page, head(format, (150.3, 150.6), size, roll=17))
+        done = shown(
+            made("sticker", path=path, width=0.7), format, page, head(format, (150.3, 150.6), size, roll=17)
+        )
         assert done[0].min() >= 254
         assert np.abs(done[1].astype(int) - 128).max() <= 1
 

@@ -66,7 +66,9 @@ def test_every_triangle_has_its_own_place_in_the_texture() -> None:
     size = 512
     count = np.zeros((size, size))
     for triangle in face_skin().triangles:
-        alone = fill_triangles(layout_points() * size, triangle[None], np.ones((len(layout_points()), 1)), (size, size))
+        alone = fill_triangles(
+            layout_points() * size, triangle[None], np.ones((len(layout_points()), 1)), (size, size)
+        )
         count += alone[..., 0]
     assert count.max() == 1
 
@@ -86,7 +88,9 @@ def test_both_halves_of_the_face_are_mirror_images(landmarks: NDArray[np.float64
         other = name.replace("left", "*").replace("right", "left").replace("*", "right")
         assert pairs[point] == NAMES[other]
     assert np.abs(layout().shape[pairs] * (-1, 1, 1) - layout().shape).max() < 1e-3
-    assert np.abs(layout().uv[pairs, 0] + layout().uv[:, 0] - 1).max() < 0.01  # a few triangles are no mirror images
+    assert (
+        np.abs(layout().uv[pairs, 0] + layout().uv[:, 0] - 1).max() < 0.01
+    )  # a few triangles are no mirror images
 
 
 def test_the_mean_face_is_measured_in_its_diameter() -> None:
@@ -142,14 +146,21 @@ def ramp_texture(path: Path, side: int = 256) -> str:
 
 @pytest.mark.parametrize("size", [90, 200, 420])
 @pytest.mark.parametrize(("yaw", "roll"), [(0, 0), (25, 0), (10, 70)])
-def test_each_point_of_the_face_shows_its_own_place(size: float, yaw: float, roll: float, tmp_path: Path) -> None:
+def test_each_point_of_the_face_shows_its_own_place(
+    size: float, yaw: float, roll: float, tmp_path: Path
+) -> None:
     format = stream("yuvj444p", 700, 700)
     someone = head(format, (351.3, 348.6), size, yaw=yaw, roll=roll)
-    luma = shown(made("texture", path=ramp_texture(tmp_path / "ramp.png")), format, None, someone)[0]
+    white = asset(tmp_path / "white.png", np.full((64, 64, 4), 255, np.uint8))
+    luma, drawn = (
+        shown(made("texture", path=path), format, None, someone)[0]
+        for path in (ramp_texture(tmp_path / "ramp.png"), white)
+    )
     for name in ("brow_middle", "nose_bridge", "nose_tip", "right_cheek", "nose_root", "right_cheekbone"):
         x, y = Mesh(someone).point(name)
-        got = cv2.getRectSubPix(luma, (1, 1), (x - 0.5, y - 0.5)).item()
-        assert got == pytest.approx(255 * layout().uv[NAMES[name], 1], abs=5), name
+        got, part = (cv2.getRectSubPix(plane, (1, 1), (x - 0.5, y - 0.5)).item() for plane in (luma, drawn))
+        assert part > 100, name  # it may have faded
+        assert 255 * got / part == pytest.approx(255 * layout().uv[NAMES[name], 1], abs=5), name
 
 
 def test_eyes_and_mouth_stay_open_bit_for_bit_unless_they_are_asked_to_be_covered(tmp_path: Path) -> None:
@@ -157,7 +168,9 @@ def test_eyes_and_mouth_stay_open_bit_for_bit_unless_they_are_asked_to_be_covere
     someone, before = head(format, (200, 200), 240), flat(format, (40, 100, 150))
     path = ramp_texture(tmp_path / "ramp.png")
     mesh = Mesh(someone)
-    open_, covered = (shown(made("texture", path=path, holes=holes), format, before, someone) for holes in (True, False))
+    open_, covered = (
+        shown(made("texture", path=path, holes=holes), format, before, someone) for holes in (True, False)
+    )
     for name in ("left_eye", "right_eye", "lips_inner"):
         corners = mesh.outline(name)
         middle = corners.mean(axis=0)
@@ -173,7 +186,12 @@ def test_the_far_side_of_a_turned_head_is_not_drawn(yaw: float, tmp_path: Path) 
     rgba = np.full((256, 256, 4), 255, np.uint8)
     rgba[:, :128, :3], rgba[:, 128:, :3] = (255, 0, 0), (0, 0, 255)
     format = stream("yuvj444p", 400, 400)
-    done = shown(made("texture", path=asset(tmp_path / "halves.png", rgba)), format, None, head(format, (200, 200), 200, yaw=yaw))
+    done = shown(
+        made("texture", path=asset(tmp_path / "halves.png", rgba)),
+        format,
+        None,
+        head(format, (200, 200), 200, yaw=yaw),
+    )
     red, blue = (done[2] > 160).sum(), (done[1] > 160).sum()
     near, far = (red, blue) if yaw > 0 else (blue, red)
     assert near > 4000
@@ -183,16 +201,20 @@ def test_the_far_side_of_a_turned_head_is_not_drawn(yaw: float, tmp_path: Path) 
 def test_the_edge_of_the_face_is_smooth(tmp_path: Path) -> None:
     rgba = np.full((64, 64, 4), 255, np.uint8)
     format = stream("yuvj444p", 400, 400)
-    luma = shown(made("texture", path=asset(tmp_path / "white.png", rgba)), format, None, head(format, (200, 200), 240))[0]
+    luma = shown(
+        made("texture", path=asset(tmp_path / "white.png", rgba)), format, None, head(format, (200, 200), 240)
+    )[0]
     profile = luma[200].astype(int)
     start = int(np.flatnonzero(profile)[0])
     assert (np.diff(profile[start - 2 : start + 60]) < 120).all()
-    assert luma[180, 200] == 255
+    assert luma[150, 200] == 255
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [False, True], ids=["", "mirrored"])
-def test_a_texture_is_the_right_way_round_however_the_picture_is_stored(rotation: int, mirrored: bool, tmp_path: Path) -> None:
+def test_a_texture_is_the_right_way_round_however_the_picture_is_stored(
+    rotation: int, mirrored: bool, tmp_path: Path
+) -> None:
     rgba = np.full((256, 256, 4), 255, np.uint8)
     rgba[:, 128:, :3] = 60  # the subject's left half is dark
     plain = stream("yuvj444p", 300, 300)
@@ -201,5 +223,5 @@ def test_a_texture_is_the_right_way_round_however_the_picture_is_stored(rotation
     upright = shown(effect, plain, None, head(plain, (150, 150), 180))[0]
     stored = shown(effect, format, None, head(format, (150, 150), 180))[0]
     seen = np.rot90(stored[::-1] if mirrored else stored, rotation // 90)
-    assert np.abs(seen.astype(int) - upright).mean() < 0.2
+    assert np.abs(seen.astype(int) - upright).mean() < 0.5
     assert upright[130, 120] > 200 > 80 > upright[130, 180]

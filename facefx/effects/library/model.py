@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,15 +32,16 @@ Mask = NDArray[np.float32]
 # Lengths are in face diameters, in the head's own axes (see uv.UvLayout).
 
 # Glasses: how far their front stands off the root of the nose, and where temples end, behind the ears.
-_STAND_OFF, _TEMPLE_END = 0.03, 0.06
+_STAND_OFF, _TEMPLE_END = 0.045, 0.06
 # A temple's height at the front and at the ear, parts of its length, and where on the front it is hinged.
 _TEMPLE_HIGH, _TEMPLE_HINGE = 0.085, 0.27
 # A temple is seen from outside only: parts of its normal that point to the viewer.
 _TEMPLE_HIDDEN, _TEMPLE_SEEN = 0.03, 0.2
 # A hat sits on a ring about the middle of the skull, so far behind the forehead.
 _HAT_BEHIND = 0.42
-# What of the face is nearer than the asset by this much hides it; samples across a face to find that out.
-_COVERING, _SAMPLES = 0.03, 110
+# What of the face is nearer than the asset by the second hides it, up to the first not at all; samples across a
+# face to find that out.
+_FREE, _COVERED, _SAMPLES = 0.01, 0.04, 110
 # A sheet seen from its edge: less than so many pixels in all.
 _MIN_SHEET_PX2 = 1.0
 
@@ -56,7 +58,10 @@ class ModelParams(AssetParams):
         0.0, ge=0.0, le=4.0, description="Width in face diameters; 0 is what the kind usually has."
     )
     anchor_x: float = Field(
-        0.5, ge=0.0, le=1.0, description="The point of the picture that sits on the face, from its left edge: 0 to 1."
+        0.5,
+        ge=0.0,
+        le=1.0,
+        description="The point of the picture that sits on the face, from its left edge: 0 to 1.",
     )
     anchor_y: float = Field(
         -1.0, ge=-1.0, le=1.0, description="The same from its top: 0 to 1; -1 is what the kind usually has."
@@ -127,7 +132,11 @@ class Model(AssetEffect):
         patch = window(patch, rectangle)
         surface = self._surface(patch, face) if self.params.kind == "glasses" else None
         for sheet in sheets:
-            opacity = sheet.opacity if surface is None else surface.uncovered(patch, sheet) * np.float32(sheet.opacity)
+            opacity = (
+                sheet.opacity
+                if surface is None
+                else surface.uncovered(patch, sheet) * np.float32(sheet.opacity)
+            )
             draw_quad(patch, sheet.artwork.layer(face.pts, sheet.scale), sheet.corners, opacity)
 
     def _sheets(self, face: Face) -> tuple[_Sheet, ...]:
@@ -137,41 +146,31 @@ class Model(AssetEffect):
         pose = self.pose(face)
         if pose is None:
             return
-        own = pose.of_head(self.view.landmarks(face))
-        if self.params.kind == "hat":
-            corners, turn = self._hat(own), _level(pose)
-            yield from self._sheet(self._front, turn, corners, self.params.opacity)
+        params, own = self.params, pose.of_head(self.view.landmarks(face))
+        if params.kind == "hat":
+            at = _hat_anchor(own)
+            yield from self._sheet(self._front, _level(pose), at, self._flat(at), params.opacity)
             return
-        corners = self._glasses(own)
-        sides = _temples(corners, own) if self.params.temples else ()
-        for side, normal in sides:
+        at = _glasses_anchor(own)
+        front = self._flat(at)
+        for side, normal in _temples(front, own) if params.temples else ():
             looks = float(-(pose.rotation[2] @ normal))
-            opacity = self.params.opacity * ramp(looks, _TEMPLE_HIDDEN, _TEMPLE_SEEN)
+            opacity = params.opacity * ramp(looks, _TEMPLE_HIDDEN, _TEMPLE_SEEN)
             if opacity:
-                yield from self._sheet(self._temple, pose, side, opacity)
-        yield from self._sheet(self._front, pose, corners, self.params.opacity)
+                yield from self._sheet(self._temple, pose, at, side, opacity)
+        yield from self._sheet(self._front, pose, at, front, params.opacity)
 
-    def _sheet(self, artwork: Artwork, pose: Pose, corners: Points, opacity: float) -> Iterator[_Sheet]:
-        """A sheet, unless it shows its edge or its back."""
-        shown = pose.place(corners)
+    def _sheet(
+        self, artwork: Artwork, pose: Pose, at: Points, corners: Points, opacity: float
+    ) -> Iterator[_Sheet]:
+        """A sheet, unless it shows its edge or its back. at: the point of the head that the asset sits on."""
+        shown = pose.place(corners, at)
         stored = self.view.to_stored(shown[:, :2])
         area = _area(stored)
         visible = artwork is self._temple or _area(shown) > 0
         if abs(area) >= _MIN_SHEET_PX2 and visible:
             wide, high = artwork.size
             yield _Sheet(artwork, stored, shown[:, 2], opacity, float(np.sqrt(abs(area) / (wide * high))))
-
-    def _glasses(self, own: Points) -> Points:
-        """The corners of the front, (4, 3) of the head: upright in front of the root of the nose."""
-        names = anchors("mediapipe-468")
-        eyes = own[[names[f"{side}_eye_{end}"] for side in ("left", "right") for end in ("inner", "outer")]]
-        root = layout().shape[names["nose_root"], 2] - _STAND_OFF
-        return self._flat(np.array((0.0, eyes[:, 1].mean(), root)))
-
-    def _hat(self, own: Points) -> Points:
-        names = anchors("mediapipe-468")
-        top = own[names["forehead"]]
-        return self._flat(np.array((0.0, top[1], layout().shape[names["forehead"], 2] + _HAT_BEHIND)))
 
     def _flat(self, at: Points) -> Points:
         """Corners of the picture where its anchor is at a point of the head."""
@@ -194,9 +193,10 @@ class Model(AssetEffect):
         skin = face_skin()
         shown = skin.points(self.view.landmarks(face))
         step = max(1.0, pose.size / _SAMPLES)
-        size = int(np.ceil(patch.width / step)), int(np.ceil(patch.height / step))
+        # One more sample on each side, so that an edge of the picture does not change what is near it.
+        size = math.ceil(patch.width / step) + 2, math.ceil(patch.height / step) + 2
         triangles = skin.facing(shown)
-        points = (self.view.to_stored(shown[:, :2]) - (patch.x, patch.y)) / step - 0.5
+        points = (self.view.to_stored(shown[:, :2]) - (patch.x, patch.y)) / step + 0.5
         # Beside the depth a value that is 0 only where there is no face.
         values = np.stack((shown[:, 2] - pose.origin[2], np.ones(len(shown))), axis=1) / pose.size
         depth = fill_triangles(points, triangles, values, size)
@@ -215,24 +215,47 @@ class _Surface:
     def uncovered(self, patch: Patch, sheet: _Sheet) -> Mask:
         """(h, w) of the patch: 1 where no skin is nearer than the sheet, 0 where it is by far."""
         height, width = self.depth.shape[:2]
-        corners = (sheet.corners - (patch.x, patch.y)) / self.step - 0.5
+        corners = (sheet.corners - (patch.x, patch.y)) / self.step + 0.5
         plane = np.linalg.lstsq(
             np.column_stack((corners, np.ones(4))), (sheet.depth - self.origin) / self.size, rcond=None
         )[0]
         own = plane[0] * np.arange(width)[None] + plane[1] * np.arange(height)[:, None] + plane[2]
         nearer = np.where(self.depth[..., 1] > 0, own - self.depth[..., 0], -1)
-        free = np.clip(1 - nearer / _COVERING, 0, 1).astype(np.float32)
+        free = np.clip((_COVERED - nearer) / (_COVERED - _FREE), 0, 1).astype(np.float32)
         # A nose ends between two samples: without this its edge would be a stair.
         free = cv2.blur(free, (3, 3), borderType=cv2.BORDER_REPLICATE)
-        matrix = np.array(((self.step, 0, (self.step - 1) / 2), (0, self.step, (self.step - 1) / 2)))
+        offset = -(self.step + 1) / 2
+        matrix = np.array(((self.step, 0, offset), (0, self.step, offset)))
         return np.asarray(
-            cv2.warpAffine(free, matrix, (patch.width, patch.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.warpAffine(
+                free,
+                matrix,
+                (patch.width, patch.height),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
         )
+
+
+def _glasses_anchor(own: Points) -> Points:
+    """Upright in front of the root of the nose, as high as the eyes. own: landmarks in the head's axes."""
+    names = anchors("mediapipe-468")
+    eyes = own[[names[f"{side}_eye_{end}"] for side in ("left", "right") for end in ("inner", "outer")]]
+    return np.array((0.0, eyes[:, 1].mean(), layout().shape[names["nose_root"], 2] - _STAND_OFF))
+
+
+def _hat_anchor(own: Points) -> Points:
+    """As high as the upper end of the forehead, in the middle of the skull."""
+    forehead = anchors("mediapipe-468")["forehead"]
+    return np.array((0.0, own[forehead, 1], layout().shape[forehead, 2] + _HAT_BEHIND))
 
 
 def _area(corners: Points) -> float:
     """The area within (4, ≥ 2) corners, positive where they go round clockwise as shown."""
-    (ax, ay), (bx, by) = (corners[2, :2] - corners[0, :2]).tolist(), (corners[3, :2] - corners[1, :2]).tolist()
+    (ax, ay), (bx, by) = (
+        (corners[2, :2] - corners[0, :2]).tolist(),
+        (corners[3, :2] - corners[1, :2]).tolist(),
+    )
     return float(ax * by - ay * bx) / 2
 
 
@@ -241,7 +264,9 @@ def _level(pose: Pose) -> Pose:
     up_x, up_y = pose.up
     across = np.array((-up_y, up_x, 0.0))
     down = pose.rotation[:, 1]
-    return Pose(np.stack((across, down, np.cross(across, down)), axis=1), pose.size, pose.origin, pose.distance)
+    return Pose(
+        np.stack((across, down, np.cross(across, down)), axis=1), pose.size, pose.origin, pose.distance
+    )
 
 
 def _temples(front: Points, own: Points) -> Iterator[tuple[Points, Points]]:
@@ -252,7 +277,10 @@ def _temples(front: Points, own: Points) -> Iterator[tuple[Points, Points]]:
         hinge = edge[0] + (edge[1] - edge[0]) * (_TEMPLE_HINGE - 0.5 * 0.2)
         end = np.array((ear[0] * 1.02, hinge[1] + 0.02, ear[2] + _TEMPLE_END))
         high = np.array((0.0, _TEMPLE_HIGH * abs(end[2] - hinge[2]), 0.0))
-        yield np.stack((hinge - high / 2, end - high / 2, end + high / 2, hinge + high / 2)), np.array((sign, 0.0, 0.0))
+        yield (
+            np.stack((hinge - high / 2, end - high / 2, end + high / 2, hinge + high / 2)),
+            np.array((sign, 0.0, 0.0)),
+        )
 
 
 def _temple(animation: Animation) -> Animation:

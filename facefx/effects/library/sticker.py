@@ -43,7 +43,9 @@ def _anchor(text: str) -> str:
     return text
 
 
-_POINTS = ", ".join((*_MIDDLES, *(name for name in anchors("mediapipe-468") if not name.startswith("right_"))))
+_POINTS = ", ".join(
+    (*_MIDDLES, *(name for name in anchors("mediapipe-468") if not name.startswith("right_")))
+)
 
 
 class StickerParams(AssetParams):
@@ -58,7 +60,9 @@ class StickerParams(AssetParams):
     dx: float = Field(
         0.0, ge=-3.0, le=3.0, description="Moved so far to the right as viewers see it, in face diameters."
     )
-    dy: float = Field(0.0, ge=-3.0, le=3.0, description="Moved so far down, towards the chin, in face diameters.")
+    dy: float = Field(
+        0.0, ge=-3.0, le=3.0, description="Moved so far down, towards the chin, in face diameters."
+    )
     turn: float = Field(0.0, ge=-360.0, le=360.0, description="Turned by so many degrees clockwise.")
     roll: bool = Field(True, description="Whether it turns with the face; else it stays upright.")
 
@@ -98,7 +102,9 @@ class Sticker(AssetEffect):
         place = self._place(face) if self.params.opacity else None
         if place is None:
             return None
-        return bounds(np.concatenate((place.corners, (place.corners[1] + place.corners[2] - place.corners[0])[None])))
+        return bounds(
+            np.concatenate((place.corners, (place.corners[1] + place.corners[2] - place.corners[0])[None]))
+        )
 
     def apply(self, patch: Patch, face: Face) -> None:
         """Lay the picture over the patch."""
@@ -127,5 +133,7 @@ class Sticker(AssetEffect):
         along = (cos * down - sin * right) * (params.width * high / wide)
         corner = middle - (across + along) / 2
         corners = self.view.to_stored(np.stack((corner, corner + across, corner + along)))
-        scale = max(np.linalg.norm(corners[1] - corners[0]) / wide, np.linalg.norm(corners[2] - corners[0]) / high)
+        scale = max(
+            np.linalg.norm(corners[1] - corners[0]) / wide, np.linalg.norm(corners[2] - corners[0]) / high
+        )
         return _Place(corners, opacity, float(scale))

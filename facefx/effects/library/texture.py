@@ -113,9 +113,7 @@ class Texture(AssetEffect):
         return _Drawn(points, triangles, values.astype(np.float32), pose.size, bounds(points))
 
 
-def _places(
-    drawn: _Drawn, grid: Grid, width: int, height: int, step: int
-) -> tuple[NDArray[np.float32], ...]:
+def _places(drawn: _Drawn, grid: Grid, width: int, height: int, step: int) -> tuple[NDArray[np.float32], ...]:
     """(h, w) of a patch: u, v and how much is drawn."""
     points = (drawn.points - (grid.x, grid.y)) / step - 0.5
     filled = fill_triangles(points, drawn.triangles, drawn.values, grid.size)
