@@ -65,13 +65,13 @@ class Skin:
         return _extended(landmarks[:_POINTS])
 
     def facing(self, points: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The (k, 3) triangles that look at the viewer, farthest first.
+        """Which triangles look at the viewer: (k,) rows of `triangles`, farthest first.
 
         points: (n, 3) of the shown picture, as `points` gives them.
         """
-        front = self.triangles[signed_areas(points[:, :2], self.triangles) > _MIN_AREA_PX2]
-        depth = np.add.reduce(points[:, 2].take(front), axis=1)
-        return front[np.argsort(-depth, kind="stable")]
+        front = np.flatnonzero(signed_areas(points[:, :2], self.triangles) > _MIN_AREA_PX2)
+        depth = np.add.reduce(points[:, 2].take(self.triangles.take(front, axis=0)), axis=1)
+        return np.asarray(front[np.argsort(-depth, kind="stable")])
 
     def looks(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much the skin at each of (n, 3) points looks at the viewer: 1 straight at him, 0 past him, -1 away.

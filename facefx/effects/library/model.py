@@ -195,7 +195,7 @@ class Model(AssetEffect):
         step = max(1.0, pose.size / _SAMPLES)
         # One more sample on each side, so that an edge of the picture does not change what is near it.
         size = math.ceil(patch.width / step) + 2, math.ceil(patch.height / step) + 2
-        triangles = skin.facing(shown)
+        triangles = skin.triangles[skin.facing(shown)]
         points = (self.view.to_stored(shown[:, :2]) - (patch.x, patch.y)) / step + 0.5
         # Beside the depth a value that is 0 only where there is no face.
         values = np.stack((shown[:, 2] - pose.origin[2], np.ones(len(shown))), axis=1) / pose.size
