@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -100,18 +101,21 @@ def read_animation(path: str, effect: str, sha256: str = "", fps: float = 25.0) 
         raise EffectError(
             f"effect {effect}: {path} changed since the plan was made: expected sha256 {sha256}, got {got}"
         )
-    if path.startswith(BUILTIN):
-        frames, durations = draw_builtin(path, effect)
-    elif Path(path).is_dir():
-        frames = _folder(Path(path), effect)
-        durations = [round(1000 / fps)] * len(frames)
-    else:
-        frames, durations = _decoded(_bytes(Path(path), effect), path, effect)
+    frames, durations = _read(path, effect, fps)
     if not any(frame[..., 3].any() for frame in frames):
         raise EffectError(f"effect {effect}: {path} shows nothing: every pixel is transparent")
     kept = _KEPT_STILL_PX if len(frames) == 1 else _KEPT_FRAME_PX
     lasting = [_USUAL_MS if time < _SHORTEST_MS else time for time in durations]
     return Animation(tuple(_shrunk(frame, kept) for frame in frames), tuple(accumulate(lasting)))
+
+
+def _read(path: str, effect: str, fps: float) -> tuple[Sequence[Rgba], Sequence[int]]:
+    if path.startswith(BUILTIN):
+        return draw_builtin(path, effect)
+    if Path(path).is_dir():
+        frames = _folder(Path(path), effect)
+        return frames, [round(1000 / fps)] * len(frames)
+    return _decoded(_bytes(Path(path), effect), path, effect)
 
 
 def _bytes(path: Path, effect: str) -> bytes:
@@ -133,7 +137,7 @@ def _numbered(folder: Path, effect: str) -> list[Path]:
     numbers = {file: match for file in folder.iterdir() if (match := _NUMBERED.search(file.name))}
     if not numbers:
         raise EffectError(
-            f"effect {effect}: folder {folder} holds no numbered PNG, JPEG or WebP pictures (0001.png, 0002.png, …)"
+            f"effect {effect}: folder {folder} holds no numbered PNG, JPEG or WebP pictures (1.png, …)"
         )
     if len(numbers) > _MAX_FRAMES:
         raise EffectError(
@@ -233,7 +237,7 @@ def _shrunk(frame: Rgba, side: int) -> Rgba:
     weighted = np.concatenate((frame[..., :3] * alpha, alpha), axis=2)
     small = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
     small[..., :3] /= np.maximum(small[..., 3:], 1e-3)
-    return np.rint(np.clip(small, 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(small, 0, 255)), np.uint8)
 
 
 def _size(frame: Rgba) -> str:

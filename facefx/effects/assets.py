@@ -1,4 +1,4 @@
-"""What effects that lay a picture over a face have in common: the picture's parameters, and where the head is."""
+"""What effects that show a picture have in common: its parameters, and where the head is."""
 
 from __future__ import annotations
 

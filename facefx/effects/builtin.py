@@ -35,11 +35,11 @@ class _Canvas:
         self._rgba = np.zeros((height * _FINE, width * _FINE, 4), np.float32)
 
     def fill(self, corners: Points, rgb: Rgb, opacity: float = 1.0, light: float = 0.0) -> None:
-        """Fill a (n, 2) outline. light: how much brighter it is in the middle of the canvas than at its sides."""
+        """Fill a (n, 2) outline. light: how much brighter it is in the canvas's middle than at its sides."""
         rows, columns, mask = self._drawn(corners)
         across = np.linspace(-1, 1, self._rgba.shape[1], dtype=np.float32)[columns]
         bright = 1 + light * (0.5 - across**2)
-        colour = np.clip(np.float32(rgb)[None] / 255 * bright[:, None], 0, 1)
+        colour = np.clip(np.array(rgb, np.float32)[None] / 255 * bright[:, None], 0, 1)
         alpha = mask * np.float32(opacity)
         over = np.concatenate((np.broadcast_to(colour, (*mask.shape[:2], 3)) * alpha, alpha), axis=2)
         self._rgba[rows, columns] = over + self._rgba[rows, columns] * (1 - alpha)
@@ -64,7 +64,7 @@ class _Canvas:
         """The picture, (h, w, 4), not premultiplied."""
         small = cv2.resize(self._rgba, self.size, interpolation=cv2.INTER_AREA)
         small[..., :3] /= np.maximum(small[..., 3:], 1e-6)
-        return np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+        return np.asarray(np.rint(np.clip(small, 0, 1) * 255), np.uint8)
 
 
 def builtin_names() -> tuple[str, ...]:

@@ -25,14 +25,14 @@ __all__ = ["Artwork", "Layer", "blend_layer", "bounds", "draw_affine", "draw_qua
 Layer = NDArray[np.float32]
 Points = NDArray[np.float64]
 
-# Sizes of an asset follow each other by this ratio: the step from one to the next is not seen as a face grows.
+# Sizes of an asset follow each other by this ratio: the step to the next is not seen as a face grows.
 _RATIO = math.sqrt(2)
 # Converted sizes that are kept, of all frames of an asset.
 _KEPT_BYTES = 96 << 20
 
 
 class Artwork:
-    """An asset for one stream. Sizes are made when they are first wanted; the oldest go when memory is full."""
+    """An asset for one stream. Sizes are made when first wanted; the oldest go when there are many."""
 
     def __init__(self, animation: Animation, format: StreamFormat, *, mirror: bool = False) -> None:
         frames = animation.frames
@@ -133,16 +133,16 @@ def _part(patch: Patch, corners: Points) -> Patch | None:
 
 
 def blend_layer(patch: Patch, layer: Layer, opacity: float | NDArray[np.float32] = 1.0) -> None:
-    """Mix a placed (h, w, 4) layer into all planes of a patch of that size; it is used up.
+    """Mix a placed (h, w, 4) layer into all planes of a patch of that size.
 
     opacity: or (h, w). A chroma sample takes the mean of the pixels that it colours. Where alpha is 0
     the old codes stay bit for bit; between legal codes lie only legal ones.
     """
-    if isinstance(opacity, np.ndarray):
-        layer *= opacity[..., None]
-    elif opacity != 1.0:
-        layer *= np.float32(opacity)
     y, u, v, alpha = cv2.split(layer)
+    if isinstance(opacity, np.ndarray):
+        y, u, v, alpha = (cv2.multiply(part, opacity) for part in (y, u, v, alpha))
+    elif opacity != 1.0:
+        y, u, v, alpha = (part * np.float32(opacity) for part in (y, u, v, alpha))
     with separate_planes(patch) as planes:
         _mix(planes[0], y, alpha)
         if len(planes) == 1:

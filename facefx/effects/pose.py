@@ -48,7 +48,7 @@ class View:
 
     @classmethod
     def of(cls, format: StreamFormat) -> View:
-        """A player stretches to square pixels, flips top to bottom where mirrored, then turns anticlockwise."""
+        """As a player shows it: square pixels, flipped where mirrored, then turned anticlockwise."""
         aspect = float(format.sample_aspect) or 1.0
         matrix = np.diag((aspect, -1.0 if format.mirrored else 1.0))
         for _ in range(round(format.rotation / 90) % 4):
@@ -78,7 +78,7 @@ class View:
 class Pose:
     """A head in the shown picture.
 
-    rotation: (3, 3), its columns are the head's own axes: to the subject's left, down, backwards. size: of
+    rotation: (3, 3), its columns are the head's own axes: to its left, down, backwards. size: of
     the face's diameter in pixels. origin: (3,) of the head's middle (see UvLayout.shape), in pixels.
     distance: of the camera in face diameters.
     """
@@ -106,7 +106,7 @@ class Pose:
 
     @property
     def up(self) -> tuple[float, float]:
-        """The direction of the head's top in the shown picture, a unit vector; upright where it looks at us."""
+        """The direction of the head's top in the shown picture, a unit vector."""
         x, y = -self.rotation[0, 1], -self.rotation[1, 1]
         length = math.hypot(x, y)
         return (float(x / length), float(y / length)) if length > 1e-6 else (0.0, -1.0)

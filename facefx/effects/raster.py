@@ -13,7 +13,7 @@ Points = NDArray[np.float64]
 
 
 def signed_areas(points: Points, triangles: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Twice the area of each triangle, positive where it is wound clockwise as the picture is seen (y down)."""
+    """Twice the area of each triangle, positive where it is wound clockwise as seen (y down)."""
     (ax, ay), (bx, by), (cx, cy) = (points[triangles[:, i]].T for i in range(3))
     return np.asarray((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
 

@@ -50,9 +50,9 @@ class Skin:
     """The mesh as it is drawn: eyes and mouth closed, and a rim around the oval, so that every pixel whose
     edge a mask cuts has a place in the texture.
 
-    triangles: (m, 3) of rows of `points`. uv: (n, 2) of the same rows. inside, covered: (n,) of them: 0 on the
-    oval, below it on the rim, and 1 and more within the face; inside is 0 around eyes and mouth, too, and below
-    it in them. Both are to be cut to 0..1 after they are interpolated.
+    triangles: (m, 3) of rows of `points`. uv: (n, 2) of the same rows. inside, covered: (n,) of them: 0 on
+    the oval, below it on the rim, and 1 and more within the face; inside is 0 around eyes and mouth, too,
+    and below it in them. Both are to be cut to 0..1 after they are interpolated.
     """
 
     triangles: NDArray[np.intp]
@@ -74,9 +74,9 @@ class Skin:
         return np.asarray(front[np.argsort(-depth, kind="stable")])
 
     def looks(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How much the skin at each of (n, 3) points looks at the viewer: 1 straight at him, 0 past him, -1 away.
+        """How much the skin at each of (n, 3) points looks at the viewer: 1 at him, 0 past him, -1 away.
 
-        As much as the least of the triangles around it does: so it is below 0 wherever a triangle is left out.
+        As much as the least of the triangles around it does: so it is below 0 wherever one is left out.
         """
         a, b, c = (points[:_POINTS].take(corner, axis=0) for corner in topology("mediapipe-468").triangles.T)
         side, other = b - a, c - a
@@ -158,7 +158,7 @@ def _edge(holes: tuple[str, ...]) -> NDArray[np.float32]:
 
 @cache
 def _around_points() -> tuple[NDArray[np.intp], NDArray[np.intp], float]:
-    """The triangles around each point one after the other, where each point's begin, and how they are wound."""
+    """The triangles around each point in turn, where each point's begin, and which way they are wound."""
     triangles = topology("mediapipe-468").triangles.astype(np.intp)
     order = np.argsort(triangles.ravel(), kind="stable")
     starts = np.searchsorted(triangles.ravel()[order], np.arange(_POINTS))

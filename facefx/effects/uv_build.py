@@ -1,6 +1,6 @@
 """The face's mean shape and its unwrapping, made again from our own net's look at the shipped portrait.
 
-`python -m facefx.effects.uv_build` writes the package's data and the picture for artists (docs/uv-layout.png).
+`python -m facefx.effects.uv_build` writes the package's data and the picture for artists.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def test_the_frame_follows_pts_alone(tmp_path: Path) -> None:
     path = written(tmp_path / "moving.png", encoded(".png"))
     format = stream("yuvj444p")  # 25 frames a second
     effect = made("sticker", path=path, width=1.0)
-    lumas = {}
+    lumas: dict[int, bytes] = {}
     for pts in (9, 0, 4, 2, 15, 0):
         luma = shown(effect, format, None, head(format, (80, 60), 80, pts=pts))[0]
         assert lumas.setdefault(pts, luma.tobytes()) == luma.tobytes()

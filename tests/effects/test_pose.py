@@ -1,4 +1,4 @@
-"""Where a head is: the turn that it has, steady under speech, and glasses and hats that sit where they should."""
+"""Where a head is: its turn, steady under speech, and glasses and hats that sit where they should."""
 
 from __future__ import annotations
 

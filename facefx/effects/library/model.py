@@ -39,8 +39,8 @@ _TEMPLE_HIGH, _TEMPLE_HINGE = 0.085, 0.27
 _TEMPLE_HIDDEN, _TEMPLE_SEEN = 0.03, 0.2
 # A hat sits on a ring about the middle of the skull, so far behind the forehead.
 _HAT_BEHIND = 0.42
-# What of the face is nearer than the asset by the second hides it, up to the first not at all; samples across a
-# face to find that out.
+# What of the face is nearer than the asset by the second hides it, up to the first not at all; samples
+# across a face to find that out.
 _FREE, _COVERED, _SAMPLES = 0.01, 0.04, 110
 # A sheet seen from its edge: less than so many pixels in all.
 _MIN_SHEET_PX2 = 1.0
@@ -51,8 +51,8 @@ class ModelParams(AssetParams):
 
     kind: Literal["glasses", "hat"] = Field(
         "glasses",
-        description="glasses sit on the nose, turn with the head and get temples; a hat sits on the forehead and "
-        "is round: it shows the same front from all sides.",
+        description="glasses sit on the nose, turn with the head, have temples; a hat sits on the forehead, "
+        "is round, and shows the same front from all sides.",
     )
     width: float = Field(
         0.0, ge=0.0, le=4.0, description="Width in face diameters; 0 is what the kind usually has."
@@ -77,7 +77,7 @@ _USUAL = {"glasses": (0.86, 0.38, -4.0), "hat": (1.5, 0.86, 0.0)}
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """One flat part. corners: (4, 2) stored pixels, clockwise from the upper left. depth: (4,), smaller is nearer."""
+    """One flat part. corners: (4, 2) stored pixels from the upper left on. depth: (4,), smaller is nearer."""
 
     artwork: Artwork
     corners: Points
@@ -184,7 +184,7 @@ class Model(AssetEffect):
         x = np.array((left, left + width, left + width, left))
         y = np.array((top, top, top + height, top + height))
         tilt = np.radians(usual_pitch + params.pitch)
-        return at + np.stack((x, y * np.cos(tilt) + params.dy, -y * np.sin(tilt)), axis=1)
+        return np.asarray(at + np.stack((x, y * np.cos(tilt) + params.dy, -y * np.sin(tilt)), axis=1))
 
     def _surface(self, patch: Patch, face: Face) -> _Surface | None:
         pose = self.pose(face)

@@ -124,7 +124,7 @@ class Texture(AssetEffect):
         return _Drawn(points, triangles, values.astype(np.float32), pose.size, step, region)
 
     def _region(self, points: NDArray[np.float64], step: int) -> Rectangle:
-        """The box around points, its edges on samples that are fixed to the picture, so that none shimmers."""
+        """The box around points, its edges on samples fixed to the picture, so that none shimmers."""
         x0, y0, x1, y1 = bounds(points)
         # All are powers of two.
         across, down = max(step, self.format.column_step), max(step, self.format.line_step)
@@ -166,7 +166,7 @@ def _places(drawn: _Drawn, grid: Grid, width: int, height: int) -> tuple[NDArray
 
 
 def _part_sheets(u: Places, v: Places, weight: Places) -> tuple[Places, Places, Places]:
-    """Draw nothing between samples that lie on two sheets, a nose and the cheek behind it, or on one and none.
+    """Draw nothing between samples of two sheets, a nose and the cheek behind it, or of one and none.
 
     What lies between their places in the texture is found on neither.
     """
