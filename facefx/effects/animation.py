@@ -152,7 +152,7 @@ def _folder(folder: Path, effect: str) -> list[Rgba]:
         shown, _ = _decoded(_bytes(file, effect), str(file), effect)
         if shown[0].shape != (frames or shown)[0].shape:
             raise EffectError(
-                f"effect {effect}: {file} is {_size(shown[0])} px, the pictures before it {_size(frames[0])}: "
+                f"effect {effect}: {file} is {_size(shown[0])} px, those before it {_size(frames[0])}: "
                 "expected one size"
             )
         frames.append(shown[0])

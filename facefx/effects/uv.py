@@ -27,6 +27,8 @@ _HOLES = ("left_eye", "right_eye", "lips_inner")
 _RIM = 0.06
 # How fast a texture's edge at the oval comes in: within a fifth of a triangle, about 0.015 face diameters.
 _STEEP = 5.0
+# How much more of a point's skin must be seen on average than at the edge of what is seen.
+_FOLD = 0.3
 # A triangle that shows less is seen from its edge.
 _MIN_AREA_PX2 = 1e-6
 
@@ -76,7 +78,8 @@ class Skin:
     def looks(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much the skin at each of (n, 3) points looks at the viewer: 1 at him, 0 past him, -1 away.
 
-        As much as the least of the triangles around it does: so it is below 0 wherever one is left out.
+        As much as the least of the triangles around it does, so that it is below 0 at the edge of what is
+        seen; but where most of its skin is seen, a fold, as beside a mouth that smiles, does not count.
         """
         a, b, c = (points[:_POINTS].take(corner, axis=0) for corner in topology("mediapipe-468").triangles.T)
         side, other = b - a, c - a
@@ -87,8 +90,10 @@ class Skin:
         )
         length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
         order, starts, sign = _around_points()
-        seen = sign * normal[2] / np.maximum(length, 1e-9)
-        return _extended(np.minimum.reduceat(seen.take(order), starts)[:, None])[:, 0]
+        shown, whole = (sign * normal[2]).take(order), np.maximum(length, 1e-9).take(order)
+        least = np.minimum.reduceat(shown / whole, starts)
+        mean = np.add.reduceat(shown, starts) / np.add.reduceat(whole, starts)
+        return _extended(np.maximum(least, mean - _FOLD)[:, None])[:, 0]
 
 
 def read_layout(text: str) -> UvLayout:

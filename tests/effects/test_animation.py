@@ -178,7 +178,7 @@ def test_a_folder_that_makes_no_animation_is_refused(tmp_path: Path) -> None:
     refused(str(tmp_path), "holds no numbered PNG, JPEG or WebP pictures")
     cv2.imwrite(str(tmp_path / "1.png"), frame(COLOURS[0]))
     cv2.imwrite(str(tmp_path / "2.png"), frame(COLOURS[0], (40, 20)))
-    refused(str(tmp_path), "2.png is 40 × 20 px, the pictures before it 30 × 20: expected one size")
+    refused(str(tmp_path), "2.png is 40 × 20 px, those before it 30 × 20: expected one size")
     (tmp_path / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
     refused(str(tmp_path), "2.png cannot be decoded")
 

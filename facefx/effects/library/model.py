@@ -41,7 +41,7 @@ _TEMPLE_HIDDEN, _TEMPLE_SEEN = 0.03, 0.2
 _HAT_BEHIND = 0.42
 # What of the face is nearer than the asset by the second hides it, up to the first not at all; samples
 # across a face to find that out.
-_FREE, _COVERED, _SAMPLES = 0.01, 0.04, 110
+_FREE, _COVERED, _SAMPLES = 0.05, 0.09, 110
 # A sheet seen from its edge: less than so many pixels in all.
 _MIN_SHEET_PX2 = 1.0
 
