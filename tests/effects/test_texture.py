@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from effect_makers import flat, stream, within
 from numpy.typing import NDArray
 
 from facefx.effects.masks import Mesh
+from facefx.effects.pose import View
 from facefx.effects.raster import fill_triangles, signed_areas
 from facefx.effects.uv import LAYOUT, face_skin, layout, read_layout
 from facefx.effects.uv_build import build_layout, draw_layout, mirror_pairs, portrait_landmarks, write_layout
@@ -135,6 +137,36 @@ def test_a_later_triangle_covers_an_earlier_one_and_the_grid_cuts_both() -> None
     assert fill_triangles(points, triangles[::-1], values, (20, 20))[10, 12, 0] == 1
     assert not fill_triangles(points + 1000, triangles, values, (20, 20)).any()
     assert fill_triangles(points, triangles[:0], values, (20, 20)).shape == (20, 20, 1)
+
+
+def test_a_sample_belongs_to_the_triangle_that_its_middle_lies_in() -> None:
+    corners = np.array(((3.2, 2.7), (28.4, 9.1), (9.9, 26.6)))
+    filled = fill_triangles(corners, np.array(((0, 1, 2),)), np.ones((3, 1)), (32, 30))[..., 0] > 0
+    y, x = np.mgrid[:30, :32]
+    inside = np.ones((30, 32), bool)
+    for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        inside &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0
+    assert np.array_equal(filled, inside)
+
+
+def test_what_is_nearer_is_drawn_over_what_is_behind() -> None:
+    format = stream("gray", 400, 400)
+    shown_points = face_skin().points(View.of(format).landmarks(head(format, (200, 200), 200, yaw=40)))
+    front = face_skin().facing(shown_points)
+    depth = shown_points[:, 2][face_skin().triangles[front]].mean(axis=1)
+    assert (np.diff(depth) <= 1e-9).all()
+    assert 0 < len(front) < len(face_skin().triangles)
+
+
+def test_samples_stay_where_they_are_in_the_picture_as_the_face_moves(tmp_path: Path) -> None:
+    format = stream("yuvj444p", 500, 500)
+    effect = made("texture", path="builtin:grid")
+    frames = [
+        shown(effect, format, None, head(format, (250 + 0.02 * i, 250), 300))[0].astype(int)
+        for i in range(60)
+    ]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(frames)]
+    assert max(steps) < 1.5 * float(np.median(steps))
 
 
 def ramp_texture(path: Path, side: int = 256) -> str:
