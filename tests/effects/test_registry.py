@@ -42,6 +42,8 @@ class Negate(Effect):
         patch.planes[0][...] = 251 - patch.planes[0]
 '''
 
+_KINDS = {"choice", "number", "whole number", "colour", "path", "text", "true or false"}
+
 
 @pytest.mark.parametrize(
     ("text", "name", "params"),
@@ -178,5 +180,5 @@ def test_every_parameter_is_explained() -> None:
         assert info.needs
         for param in info.params:
             assert param.description
-            assert param.type in {"choice", "number", "whole number", "colour", "path", "text"}
+            assert param.type in _KINDS
             assert param.range or param.type in {"path", "text"}

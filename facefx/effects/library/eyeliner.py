@@ -11,7 +11,7 @@ from pydantic import Field
 from facefx.effects.colour import Colour
 from facefx.effects.effect import EffectParams
 from facefx.effects.makeup import Makeup, Spot
-from facefx.effects.masks import Grid, Mesh, Points, middle, soft_mask
+from facefx.effects.masks import Grid, Mesh, Points, soft_mask
 from facefx.effects.paint import Pigment, Weight, tint
 from facefx.effects.places import LID_POINTS, SIDES, Side, at, eye_lids, eye_seen, normals
 from facefx.values import Face, Patch, StreamFormat
@@ -126,4 +126,4 @@ def _lower_line(mesh: Mesh, side: Side, thick: float) -> Points:
 
 def _upwards(mesh: Mesh, side: Side, lid: Points) -> Points:
     """From a lid to the brow; from the lower lid to the upper would turn round where an eye is shut."""
-    return middle(mesh.outline(f"{side}_brow")) - middle(lid)
+    return np.asarray(mesh.middle(f"{side}_brow") - lid.mean(axis=0, dtype=np.float32))
