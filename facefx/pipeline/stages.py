@@ -218,7 +218,9 @@ class BlendStage:
         return ()
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Let the effects go."""
+        if self.chain is not None:
+            self.chain.close()
 
 
 class EncodeStage:

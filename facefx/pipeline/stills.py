@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -216,7 +217,8 @@ class StillRunner:
             plan = self.plan(still, target)
             faces, looked = self._look(still, plan)
             chain = EffectChain([make_effect(spec) for spec in plan.effects], still.format, plan.seed_bytes)
-            patches = chain.frame(0, still.planes, faces.of_frame(0))
+            with closing(chain):
+                patches = chain.frame(0, still.planes, faces.of_frame(0))
             written, checked = _write(still, plan, patches, publication)
             report = StillReport(
                 source=source,
