@@ -197,9 +197,11 @@ class Painter:
         known = self._textures.get(name)
         texture = self._texture(name, columns, rows, components, kind)
         if texture is not known:
-            if name in self._targets:
-                self._targets[name].release()
+            old = self._targets.get(name)
             self._targets[name] = self._context.framebuffer([texture])
+            self._targets[name].use()
+            if old is not None:
+                old.release()  # not while it is the one in use
         return self._targets[name]
 
     @contextmanager

@@ -34,7 +34,6 @@ __all__ = [
     "gaussian",
     "grain",
     "levels",
-    "median",
     "mirror",
     "mosaic",
     "sharpen",
@@ -49,7 +48,7 @@ _TIME_BASE = Fraction(1, 25)
 # Graphs for single samples come in sizes of so many of them.
 _GRID = 64
 # What the filters themselves allow.
-_MAX_SIGMA, _MAX_RADIUS, _MAX_CELL, _MAX_MATRIX = 1024.0, 127, 1024, 13
+_MAX_SIGMA, _MAX_CELL, _MAX_MATRIX = 1024.0, 1024, 13
 # One pass is a peak with long tails; three come within 1.5 8-bit codes of the true curve.
 _GAUSSIAN_PASSES = "3"
 
@@ -74,11 +73,6 @@ def gaussian(sigma_x: float, sigma_y: float) -> Step:
     """A Gaussian blur; standard deviations in samples."""
     sigmas = {"sigma": _within(sigma_x, 0, _MAX_SIGMA), "sigmaV": _within(sigma_y, 0, _MAX_SIGMA)}
     return _step("gblur", sigmas | {"steps": _GAUSSIAN_PASSES})
-
-
-def median(radius_x: float, radius_y: float) -> Step:
-    """The median of a rectangle; radii in samples, rounded, at least 1."""
-    return _step("median", {"radius": _radius(radius_x), "radiusV": _radius(radius_y)})
 
 
 def bilateral(sigma: float, contrast: float) -> Step:
@@ -259,10 +253,6 @@ def _within(value: float, low: float, high: float) -> str:
 
 def _whole(value: float, low: int, high: int) -> str:
     return str(min(max(round(value), low), high))
-
-
-def _radius(value: float) -> str:
-    return _whole(value, 1, _MAX_RADIUS)
 
 
 def _odd(size: float) -> str:

@@ -23,7 +23,6 @@ from facefx.video.filters import (
     gaussian,
     grain,
     levels,
-    median,
     mirror,
     mosaic,
     sharpen,
@@ -33,9 +32,7 @@ from facefx.video.filters import (
 __all__ = ["Filter"]
 
 Plane = NDArray[Any]
-Kind = Literal[
-    "gblur", "median", "bilateral", "unsharp", "pixelize", "sobel", "negate", "posterise", "hue", "noise"
-]
+Kind = Literal["gblur", "bilateral", "unsharp", "pixelize", "sobel", "negate", "posterise", "hue", "noise"]
 
 # Overshoot of a whole unsharp mask, in differences from the blurred picture.
 _SHARPNESS = 1.5
@@ -51,8 +48,8 @@ class FilterParams(MaskedParams):
         0.03,
         ge=0.002,
         le=0.25,
-        description="In longer sides of the face's box: standard deviation (gblur, bilateral), radius "
-        "(median), matrix (unsharp, at most 13 px), cell (pixelize), width of a line (sobel).",
+        description="In longer sides of the face's box: standard deviation (gblur, bilateral), "
+        "matrix (unsharp, at most 13 px), cell (pixelize), width of a line (sobel).",
     )
     contrast: float = Field(
         0.1,
@@ -111,10 +108,6 @@ def _gblur(_: FilterParams, at: _Samples) -> list[Step]:
     return [gaussian(at.size_x, at.size_y)]
 
 
-def _median(_: FilterParams, at: _Samples) -> list[Step]:
-    return [median(at.size_x, at.size_y)]
-
-
 def _bilateral(params: FilterParams, at: _Samples) -> list[Step]:
     return [bilateral((at.size_x + at.size_y) / 2, params.contrast)]
 
@@ -153,7 +146,6 @@ def _noise(params: FilterParams, at: _Samples) -> list[Step]:
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
         "gblur": _Kind(_gblur, _gblur),
-        "median": _Kind(_median, _median),
         "bilateral": _Kind(_bilateral, _bilateral, heeds=("size", "contrast")),
         "unsharp": _Kind(_unsharp),
         "pixelize": _Kind(_pixelize, _pixelize),
