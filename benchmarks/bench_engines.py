@@ -71,10 +71,11 @@ def _negate(plane: NDArray[Any], chroma: bool, side: float) -> NDArray[Any]:
 
 
 def _posterise(plane: NDArray[Any], chroma: bool, side: float) -> NDArray[Any]:
-    low, high, anchor = (16, 240, 128) if chroma else (16, 235, 16)
-    gap = (high - low) / 5
-    codes = anchor + np.rint((np.arange(256) - anchor) / gap) * gap
-    return np.asarray(cv2.LUT(plane, np.rint(codes).clip(low, high).astype(np.uint8)))
+    if chroma:
+        return plane
+    gap = (235 - 16) / 5
+    codes = 16 + np.rint((np.arange(256) - 16) / gap) * gap
+    return np.asarray(cv2.LUT(plane, np.rint(codes).clip(16, 235).astype(np.uint8)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class _Case:
 
 
 CASES = (
-    _Case("blur", _blur, {"kind": "gblur", "size": 0.05}, {"path": "builtin:blur", "amount": 0.5}),
+    _Case("blur", _blur, {"kind": "gblur", "size": 0.05}, {"path": "builtin:blur", "amount": 1.0}),
     _Case(
         "mosaic", _mosaic, {"kind": "pixelize", "size": 0.0625}, {"path": "builtin:mosaic", "amount": 0.21875}
     ),

@@ -102,11 +102,10 @@ def mirror(low: int, high: int) -> Step:
     return _table(f"{low:d}+{high:d}-val")
 
 
-def levels(low: int, high: int, anchor: int, count: int) -> Step:
-    """The nearest of some codes that lie evenly about an anchor, `count` from low to high."""
-    step = (high - low) / (count - 1)
-    nearest = f"round({anchor:d}+round((val-{anchor:d})/{step:.9f})*{step:.9f})"
-    return _table(f"clip({nearest},{low:d},{high:d})")
+def levels(low: int, high: int, count: int) -> Step:
+    """The nearest of some codes that lie evenly from low to high."""
+    gap = (high - low) / (count - 1)
+    return _table(f"clip(round({low:d}+round((val-{low:d})/{gap:.9f})*{gap:.9f}),{low:d},{high:d})")
 
 
 def turn_hue(degrees: float, saturation: float = 1.0) -> Step:

@@ -57,7 +57,7 @@ class FilterParams(MaskedParams):
         le=0.5,
         description="As a part of black to white: steps that bilateral smooths away, amount of noise.",
     )
-    levels: int = Field(6, ge=2, le=32, description="Shades that posterise leaves.")
+    levels: int = Field(6, ge=2, le=32, description="Shades that posterise leaves; it keeps the colours.")
     angle: float = Field(60.0, ge=-180.0, le=180.0, description="Degrees by which hue turns the colours.")
 
     @model_validator(mode="after")
@@ -75,16 +75,11 @@ class FilterParams(MaskedParams):
 class _Samples:
     """What a kind is told of a plane: its codes, and `size` in its own samples."""
 
-    luma: bool
     low: int
     high: int
     size_x: float
     size_y: float
     seed: int
-
-    @property
-    def span(self) -> int:
-        return self.high - self.low
 
 
 Recipe = Callable[[FilterParams, _Samples], Sequence[Step]]
@@ -130,9 +125,7 @@ def _negate(_: FilterParams, at: _Samples) -> list[Step]:
 
 
 def _posterise(params: FilterParams, at: _Samples) -> list[Step]:
-    # Chroma's anchor is grey, which stays grey.
-    anchor = at.low if at.luma else (at.low + at.high + 1) // 2
-    return [levels(at.low, at.high, anchor, params.levels)]
+    return [levels(at.low, at.high, params.levels)]
 
 
 def _hue(params: FilterParams, _: _Samples) -> list[Step]:
@@ -151,7 +144,7 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
         "pixelize": _Kind(_pixelize, _pixelize),
         "sobel": _Kind(_sobel, grey=True),
         "negate": _Kind(_negate, _negate, heeds=()),
-        "posterise": _Kind(_posterise, _posterise, heeds=("levels",)),
+        "posterise": _Kind(_posterise, heeds=("levels",)),
         "hue": _Kind(None, pair=_hue, heeds=("angle",)),
         "noise": _Kind(_noise, heeds=("contrast",)),
     }
@@ -235,7 +228,7 @@ class Filter(MaskedEffect):
         size, pixels, color = self.params.size * max(x1 - x0, y1 - y0), self.format.pixels, self.format.color
         step_x, step_y = (1 << pixels.shift_x, 1 << pixels.shift_y) if chroma else (1, 1)
         low, high = color.chroma_range if chroma else color.luma_range
-        return _Samples(not chroma, low, high, size / step_x, size / (step_y * fields), seed)
+        return _Samples(low, high, size / step_x, size / (step_y * fields), seed)
 
     def _frame_seed(self, face: Face) -> int:
         """31 bits of a person and a moment: grain is new in every frame, and the same when made again."""
@@ -244,7 +237,7 @@ class Filter(MaskedEffect):
 
 def _check(params: FilterParams) -> None:
     """Make the kind's steps once, and see whether FFmpeg has their filters."""
-    kind, at = _KINDS[params.kind], _Samples(True, 16, 235, 4.0, 4.0, 0)
+    kind, at = _KINDS[params.kind], _Samples(16, 235, 4.0, 4.0, 0)
     recipes = [recipe for recipe in (kind.luma, kind.chroma, kind.pair) if recipe is not None]
     steps = [step for recipe in recipes for step in recipe(params, at)]
     check_filters(steps, f"effect filter: kind={params.kind}")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from facefx.effects.effect import EffectParams
 from facefx.effects.gl import Device, Painter, Picture, builtin_shader, builtin_shaders, find_device
@@ -27,21 +27,10 @@ _BUILTIN = "builtin:"
 _MAX_BYTES = 64 << 10
 
 
-def _path(text: str) -> str:
-    name = text.removeprefix(_BUILTIN)
-    if text.startswith(_BUILTIN) and name not in builtin_shaders():
-        raise ValueError(f"expected one of {', '.join(builtin_shaders())}")
-    return text
-
-
 class ShaderParams(MaskedParams):
     """Parameters of shader and mesh-shader."""
 
-    path: Annotated[
-        str,
-        AfterValidator(_path),
-        WithJsonSchema({"type": "string", "format": "path, or builtin:NAME with NAME one of the shipped"}),
-    ] = Field(
+    path: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] = Field(
         min_length=1,
         description="A file with a GLSL function `vec3 effect(vec2 at)`, as docs/shaders.md describes it; or "
         f"{', '.join(_BUILTIN + name for name in builtin_shaders())}.",
@@ -164,7 +153,10 @@ def _source(name: str, path: str, sha256: str) -> tuple[str, str]:
     """
     who = _who(name)
     if path.startswith(_BUILTIN):
-        data = builtin_shader(path.removeprefix(_BUILTIN)).encode()
+        builtin = path.removeprefix(_BUILTIN)
+        if builtin not in builtin_shaders():
+            raise EffectError(f"{who}: no shader {path}: expected one of {', '.join(builtin_shaders())}")
+        data = builtin_shader(builtin).encode()
     else:
         try:
             with Path(path).open("rb") as file:

@@ -10,6 +10,6 @@ vec3 effect(vec2 at) {
         float reach = unit * 0.12 * float(i) / 24.0;
         shine += smoothstep(0.35, 0.9, luma(at + reach * vec2(cos(turn), sin(turn)))) / 24.0;
     }
-    float light = amount * shine * 0.7;
+    float light = amount * shine;
     return vec3(1.0 - (1.0 - old.x) * (1.0 - light), old.yz * (1.0 - 0.3 * light));
 }
