@@ -318,6 +318,15 @@ def test_single_samples_share_one_graph_over_many_sizes() -> None:
     assert len(graphs) == 1
 
 
+def test_a_graph_has_no_threads_of_its_own() -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    graphs, before = FilterGraphs(), threads()
+    graphs.run([gaussian(3, 3)], [np.zeros((512, 512), np.uint8)], 8)
+    assert threads() == before
+
+
 def test_a_filter_of_eight_bits_leaves_the_lower_bits_of_ten() -> None:
     plane = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) % 1024
     (after,) = FilterGraphs().run([grain(20, 7)], [plane], 10)

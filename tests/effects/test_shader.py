@@ -27,6 +27,7 @@ from effect_makers import (
 from numpy.typing import NDArray
 from shader_makers import BOX, FORMATS, IDENTITY, WHOLE, Writer, after, need_opengl, writer
 
+import facefx
 from facefx.effects import gl
 from facefx.effects.chain import EffectChain
 from facefx.effects.gl import builtin_shaders
@@ -179,39 +180,67 @@ def test_tiny_faces_and_faces_cut_by_each_edge_are_drawn_too(name: str) -> None:
     after(Shader.of(path="builtin:blur"), format, noise(format, 1), *boxes)
 
 
-def test_the_thread_that_paints_makes_the_context_and_another_closes_it() -> None:
+@pytest.fixture
+def open_contexts(monkeypatch: pytest.MonkeyPatch) -> list[gl.Painter]:
+    """Those that were made and not yet closed."""
+    alive: list[gl.Painter] = []
+    make, close = gl.Painter.__init__, gl.Painter.close
+
+    def made(painter: gl.Painter, *arguments: Any) -> None:
+        make(painter, *arguments)
+        alive.append(painter)
+
+    def closed(painter: gl.Painter) -> None:
+        close(painter)
+        alive.remove(painter)
+
+    monkeypatch.setattr(gl.Painter, "__init__", made)
+    monkeypatch.setattr(gl.Painter, "close", closed)
+    return alive
+
+
+def test_each_thread_that_paints_has_its_own_context_and_any_closes_them(
+    open_contexts: list[gl.Painter],
+) -> None:
     format = stream("yuv420p")
     before, done = noise(format, 1), []
     chain = EffectChain([Shader.of(path="builtin:negate")], format, b"seed")
+    # Here first, so that this thread still holds its context when another begins.
+    done.append(painted(chain, before, [face(BOX)])[0])
     for _ in range(2):
         thread = threading.Thread(target=lambda: done.append(painted(chain, before, [face(BOX)])[0]))
         thread.start()
         thread.join()
-    done.append(painted(chain, before, [face(BOX)])[0])
+    assert len(open_contexts) > 1
     chain.close()
+    assert open_contexts == []
     assert not chain.stats.skipped, chain.stats.first
     assert all(np.array_equal(a[0], b[0]) for a, b in pairwise(done))
     assert not np.array_equal(done[0][0], before[0])
 
 
-def test_closing_a_chain_closes_every_effect_and_lets_the_contexts_go(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    closed: list[str] = []
-    close = gl.Painter.close
-
-    def noted(painter: gl.Painter) -> None:
-        closed.append(painter.renderer)
-        close(painter)
-
-    monkeypatch.setattr(gl.Painter, "close", noted)
+def test_closing_a_chain_lets_the_contexts_go(open_contexts: list[gl.Painter]) -> None:
     format = stream("yuv420p")
     chain = EffectChain([Shader.of(path="builtin:gray"), Filter.of()], format)
-    closed.clear()
+    assert open_contexts == []
     painted(chain, noise(format, 1), [face(BOX)])
+    assert len(open_contexts) == 1
     chain.close()
     chain.close()
-    assert len(closed) == 1
+    assert open_contexts == []
+
+
+def test_videos_photos_and_previews_close_their_chains(
+    media: Path, tmp_path: Path, open_contexts: list[gl.Painter]
+) -> None:
+    clip, photo = media / "clips" / "woman_room_1280x720.mp4", media / "stills" / "portrait_1.jpg"
+    effect = "shader:path=builtin:negate"
+    assert facefx.run(clip, tmp_path / "out.mp4", effect, to_s=0.1, threads=2).effects["patches"] > 0
+    assert open_contexts == []
+    facefx.run(photo, tmp_path / "out.jpg", effect)
+    assert open_contexts == []
+    facefx.preview(clip, effect, at=0.0)
+    assert open_contexts == []
 
 
 @pytest.mark.parametrize("shader", ["glow", "outline"])
@@ -252,9 +281,7 @@ def test_a_missing_binary_or_changed_file_is_told(tmp_path: Path, written: Write
     (tmp_path / "binary.frag").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EffectError, match="is no text"):
         make_spec("shader", {"path": str(tmp_path / "binary.frag")})
-    with pytest.raises(
-        EffectError, match="no shader builtin:nope: expected one of blur, glow"
-    ):
+    with pytest.raises(EffectError, match="no shader builtin:nope: expected one of blur, glow"):
         make_spec("shader", {"path": "builtin:nope"})
     spec = make_spec("shader", {"path": written(IDENTITY)})
     assert re.fullmatch("[0-9a-f]{64}", spec.params["sha256"])
