@@ -119,20 +119,13 @@ def main() -> int:
         figures[str(size)] = measured
         header = ["effect", *(f"{engine}, ms" for engine in ENGINES), "libavfilter at a new size, ms"]
         tables.append((f"A face of {size} px", header, [_row(name, took) for name, took in measured.items()]))
+    goal = f"ms of libavfilter at 256 px, the dearest of {', '.join(_PLAIN)}"
     light = [figures["256"][name]["libavfilter"] for name in _PLAIN]
     result = Result(
         name="engines",
         about=__doc__,
         setting=f"faces of {', '.join(map(str, SIZES))} px, {calls} calls each; shaders by {_renderer()}.",
-        goals=[
-            Goal(
-                "ms of the dearest of libavfilter's plain filters at 256 px",
-                max(light),
-                FILTER_MS,
-                False,
-                not short,
-            )
-        ],
+        goals=[Goal(goal, max(light), FILTER_MS, False, not short)],
         figures={"ms": figures},
         tables=tables,
     )

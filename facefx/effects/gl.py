@@ -241,8 +241,9 @@ def _open(who: str, device: Device | None) -> moderngl.Context:
                 device_index=index,
             )
         except Exception as error:  # noqa: BLE001 - glcontext raises nothing finer; told below
+            # A device that cannot be opened hides none behind it.
             reason = reason or " ".join(str(error).split())
-            break
+            continue
         found = _device(context)
         if found == (device or "gpu"):
             if software is not None:
