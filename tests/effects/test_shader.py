@@ -135,13 +135,27 @@ def test_blur_is_the_blur_of_our_own_kernels(name: str) -> None:
 def test_mosaic_has_one_shade_a_cell_and_it_is_the_mean() -> None:
     format = stream("yuvj444p", 320, 320)
     before = tuple(cv2.GaussianBlur(plane, (0, 0), 4) for plane in noise(format, 2))
-    # A quarter of a face of 160 px: cells of 40 px from the corner of its box.
+    # A quarter of a face of 160 px: cells of 40 px, which lie still in the picture.
     done = after(Shader.of(path="builtin:mosaic", amount=1.0, **WHOLE), format, before, (80, 80, 240, 240))
     for old, new in zip(before, done, strict=True):
         for x in (80, 120, 160, 200):
             cell, mean = new[120:160, x : x + 40], old[120:160, x : x + 40].mean()
             assert cell.min() == cell.max()
             assert abs(float(cell[0, 0]) - mean) < 4
+
+
+@pytest.mark.parametrize("shader", builtin_shaders())
+def test_a_box_that_stirs_on_a_still_picture_does_not_flicker(
+    shader: str, media: Path, models_dir: Path
+) -> None:
+    format, before, someone = real_face(media, models_dir, "portrait_1.jpg", 0.5)
+    chain, frames = EffectChain([Shader.of(path=f"builtin:{shader}")], format), []
+    x0, y0, x1, y1 = (int(v) for v in someone.xyxy)
+    for i, away in enumerate((0.0, 0.3, -0.3, 0.2)):
+        box = (x0 + 0.5 + away, y0 + 0.5 - away, x1 + 0.5 + away, y1 + 0.5 - away)
+        frames.append(painted(chain, before, [face(box, pts=i)])[0][0].astype(int))
+    chain.close()
+    assert np.mean([np.abs(b - a)[y0:y1, x0:x1].mean() for a, b in pairwise(frames)]) < 0.5
 
 
 def test_fields_are_never_mixed() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
@@ -73,12 +74,16 @@ class FilterParams(MaskedParams):
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """What a kind is told of a plane: its codes, and `size` in its own samples."""
+    """What a kind is told of a plane: its codes, and `size` in its own samples, of one field.
+
+    cell: `size` in whole samples, the same in luma as in chroma.
+    """
 
     low: int
     high: int
     size_x: float
     size_y: float
+    cell: tuple[int, int]
     seed: int
 
 
@@ -89,7 +94,8 @@ Recipe = Callable[[FilterParams, _Samples], Sequence[Step]]
 class _Kind:
     """What a kind does with luma, with each chroma plane, or with both of them together (a pair).
 
-    heeds: parameters. grey: the chroma of the new picture is neutral.
+    heeds: parameters. grey: the chroma of the new picture is neutral. cells: it works in cells, which lie
+    still in the picture while a face stirs.
     """
 
     luma: Recipe | None
@@ -97,6 +103,7 @@ class _Kind:
     pair: Recipe | None = None
     heeds: tuple[str, ...] = ("size",)
     grey: bool = False
+    cells: bool = False
 
 
 def _gblur(_: FilterParams, at: _Samples) -> list[Step]:
@@ -112,7 +119,7 @@ def _unsharp(_: FilterParams, at: _Samples) -> list[Step]:
 
 
 def _pixelize(_: FilterParams, at: _Samples) -> list[Step]:
-    return [mosaic(at.size_x, at.size_y)]
+    return [mosaic(*at.cell)]
 
 
 def _sobel(_: FilterParams, at: _Samples) -> list[Step]:
@@ -141,7 +148,7 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
         "gblur": _Kind(_gblur, _gblur),
         "bilateral": _Kind(_bilateral, _bilateral, heeds=("size", "contrast")),
         "unsharp": _Kind(_unsharp),
-        "pixelize": _Kind(_pixelize, _pixelize),
+        "pixelize": _Kind(_pixelize, _pixelize, cells=True),
         "sobel": _Kind(_sobel, grey=True),
         "negate": _Kind(_negate, _negate, heeds=()),
         "posterise": _Kind(_posterise, heeds=("levels",)),
@@ -190,45 +197,71 @@ class Filter(MaskedEffect):
 
     def paint(self, planes: Planes3, patch: Patch, face: Face) -> Sequence[Plane | None]:
         """Filter each plane, or both chroma planes together."""
-        kind, seed = _KINDS[self.params.kind], self._frame_seed(face)
+        kind = _KINDS[self.params.kind]
         new: list[Plane | None] = [None]
         if kind.luma:
-            new = [*self._filtered(kind.luma, planes[:1], face, seed)]
+            new = [*self._filtered(kind.luma, planes[:1], patch, face)]
         if len(planes) == 1:
             return new
         if kind.grey:
             return [*new, *(np.full_like(plane, self.format.color.neutral) for plane in planes[1:])]
         if kind.pair:
             # Three planes of one size, whatever the subsampling; what comes back first is not looked at.
-            _, *both = self._filtered(kind.pair, (planes[1], *planes[1:]), face, seed, chroma=True)
+            _, *both = self._filtered(kind.pair, (planes[1], *planes[1:]), patch, face, chroma=True)
             return [*new, *both]
         if kind.chroma:
             for plane in planes[1:]:
-                new += self._filtered(kind.chroma, (plane,), face, seed, chroma=True)
+                new += self._filtered(kind.chroma, (plane,), patch, face, chroma=True)
         return new
 
     def _filtered(
-        self, recipe: Recipe, planes: Planes3, face: Face, seed: int, *, chroma: bool = False
+        self, recipe: Recipe, planes: Planes3, patch: Patch, face: Face, *, chroma: bool = False
     ) -> Sequence[Plane]:
         format = self.format
         fields = 2 if format.field_order else 1
-        steps = recipe(self.params, self._samples(face, seed, fields, chroma))
-        depth = format.pixels.depth
+        at = self._samples(face, fields, chroma)
+        steps, corner = recipe(self.params, at), self._corner(patch, at, fields, chroma)
         if fields == 1 or planes[0].shape[0] < 2:
-            return self._graphs.run(steps, planes, depth)
+            return self._run(steps, planes, corner)
         new = [np.empty_like(plane) for plane in planes]
         for i in range(fields):
             lines = [plane[i::fields] for plane in planes]
-            for target, done in zip(new, self._graphs.run(steps, lines, depth), strict=True):
+            for target, done in zip(new, self._run(steps, lines, corner), strict=True):
                 target[i::fields] = done
         return new
 
-    def _samples(self, face: Face, seed: int, fields: int, chroma: bool) -> _Samples:
+    def _run(self, steps: Sequence[Step], planes: Planes3, corner: tuple[int, int]) -> Sequence[Plane]:
+        """Run a graph on planes that begin so many samples after the corner of a cell."""
+        left, top = corner
+        if left or top:
+            planes = [cv2.copyMakeBorder(plane, top, 0, left, 0, cv2.BORDER_REPLICATE) for plane in planes]
+        done = self._graphs.run(steps, planes, self.format.pixels.depth)
+        return [plane[top:, left:] for plane in done]
+
+    def _corner(self, patch: Patch, at: _Samples, fields: int, chroma: bool) -> tuple[int, int]:
+        if not _KINDS[self.params.kind].cells:
+            return 0, 0
+        step_x, step_y = self._steps(chroma)
+        return patch.x // step_x % at.cell[0], patch.y // (step_y * fields) % at.cell[1]
+
+    def _samples(self, face: Face, fields: int, chroma: bool) -> _Samples:
         x0, y0, x1, y1 = face.xyxy
-        size, pixels, color = self.params.size * max(x1 - x0, y1 - y0), self.format.pixels, self.format.color
-        step_x, step_y = (1 << pixels.shift_x, 1 << pixels.shift_y) if chroma else (1, 1)
-        low, high = color.chroma_range if chroma else color.luma_range
-        return _Samples(low, high, size / step_x, size / (step_y * fields), seed)
+        size, color = self.params.size * max(x1 - x0, y1 - y0), self.format.color
+        step_x, step_y = self._steps(chroma)
+        coarse_x, coarse_y = self._steps(chroma=True)
+        cell_x, cell_y = (max(round(size / step), 1) * step for step in (coarse_x, coarse_y * fields))
+        return _Samples(
+            *(color.chroma_range if chroma else color.luma_range),
+            size_x=size / step_x,
+            size_y=size / (step_y * fields),
+            cell=(cell_x // step_x, cell_y // (step_y * fields)),
+            seed=self._frame_seed(face),
+        )
+
+    def _steps(self, chroma: bool) -> tuple[int, int]:
+        """Luma pixels between samples."""
+        pixels = self.format.pixels
+        return (1 << pixels.shift_x, 1 << pixels.shift_y) if chroma else (1, 1)
 
     def _frame_seed(self, face: Face) -> int:
         """31 bits of a person and a moment: grain is new in every frame, and the same when made again."""
@@ -237,7 +270,7 @@ class Filter(MaskedEffect):
 
 def _check(params: FilterParams) -> None:
     """Make the kind's steps once, and see whether FFmpeg has their filters."""
-    kind, at = _KINDS[params.kind], _Samples(16, 235, 4.0, 4.0, 0)
+    kind, at = _KINDS[params.kind], _Samples(16, 235, 4.0, 4.0, (4, 4), 0)
     recipes = [recipe for recipe in (kind.luma, kind.chroma, kind.pair) if recipe is not None]
     steps = [step for recipe in recipes for step in recipe(params, at)]
     check_filters(steps, f"effect filter: kind={params.kind}")
