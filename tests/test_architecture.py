@@ -50,12 +50,13 @@ ONLY_USER = {
     "cupy": ("facefx.gpu",),
     "onnx": ("facefx.models",),
     "tflite": ("facefx.models",),
+    "moderngl": ("facefx.effects.gl",),
     "typer": ("facefx.cli",),
     "rich": ("facefx.cli",),
 }
 NUMPY_ONLY = ("facefx.values", "facefx.geometry")
 MAX_FILE, MAX_FUNCTION, MAX_DOCSTRING = 400, 60, 25
-HEAVY = {"ray", "av", "onnxruntime", "cv2", "pyarrow", "onnx", "tflite"}
+HEAVY = {"ray", "av", "onnxruntime", "cv2", "pyarrow", "onnx", "tflite", "moderngl"}
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,7 @@ PROOFS = [
     (only_users, "facefx.cli.run", "from fsspec.core import url_to_fs", "import json"),
     (only_users, "facefx.pipeline.run", "def f():\n    import ray.util", "import threading"),
     (only_users, "facefx.models.x", "import cupy as cp", "from onnxruntime import InferenceSession"),
+    (only_users, "facefx.effects.library.x", "import moderngl", "from facefx.effects.gl import Painter"),
     (only_users, "facefx.values.frames", "import cv2", "import dataclasses"),
     (file_size, "facefx.x", "x = 1\n" * 401, "x = 1\n" * 400),
     (function_size, "facefx.x", "def f():\n" + "    x = 1\n" * 60, "def f():\n" + "    x = 1\n" * 59),

@@ -131,6 +131,11 @@ class EffectChain:
         stats.patches += len(patches)
         return patches
 
+    def close(self) -> None:
+        """Let the effects go; nothing may be asked of them afterwards."""
+        for effect in self.effects:
+            effect.close()
+
     def _render(
         self, frame: int, planes: Planes, faces: Sequence[Face], broken: Sequence[Effect]
     ) -> list[Patch]:

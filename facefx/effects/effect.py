@@ -168,6 +168,10 @@ class Effect(ABC):
         """The face as the effects after this one find it; a geometry effect moves its landmarks."""
         return face
 
+    def close(self) -> None:
+        """Let go of what is not memory, such as a device's context; called once, after the last frame."""
+        return
+
     def track_seed(self, track_id: int) -> int:
         """A seed of 64 bits for one person: the same in every frame, unrelated between persons."""
         text = b"%s/%s/%d" % (self._seed, self.name.encode(), track_id)

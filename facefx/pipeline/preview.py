@@ -181,12 +181,13 @@ def _frames(
 
 def _shots(frames: dict[float, tuple[FrameBatch, list[Face]]], chain: EffectChain) -> dict[float, Shot]:
     shots, format = {}, chain.format
-    for time_s, (batch, faces) in frames.items():
-        planes = tuple(np.array(plane) for plane in batch.view(0))
-        before = upright_rgb(format, planes)
-        for patch in chain.frame(0, planes, faces):
-            patch.paste(planes)
-        shots[time_s] = Shot(time_s, before, upright_rgb(format, planes), tuple(faces))
+    with closing(chain):
+        for time_s, (batch, faces) in frames.items():
+            planes = tuple(np.array(plane) for plane in batch.view(0))
+            before = upright_rgb(format, planes)
+            for patch in chain.frame(0, planes, faces):
+                patch.paste(planes)
+            shots[time_s] = Shot(time_s, before, upright_rgb(format, planes), tuple(faces))
     return shots
 
 

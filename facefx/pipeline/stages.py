@@ -221,7 +221,9 @@ class BlendStage:
         return ()
 
     def close(self) -> None:
-        """Let the nets go, where they are its own."""
+        """Let the effects go, and the nets where they are its own."""
+        if self.chain is not None:
+            self.chain.close()
         if self._owned:
             self._nets.close()
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -221,7 +222,8 @@ class StillRunner:
             faces, looked = self._look(still, plan)
             device = plan.detector.device
             chain = make_chain(plan.effects, still.format, plan.seed_bytes, self._nets, device)
-            patches = chain.frame(0, still.planes, faces.of_frame(0))
+            with closing(chain):
+                patches = chain.frame(0, still.planes, faces.of_frame(0))
             written, checked = _write(still, plan, patches, publication)
             report = StillReport(
                 source=source,

@@ -181,4 +181,4 @@ def test_every_parameter_is_explained() -> None:
         for param in info.params:
             assert param.description
             assert param.type in _KINDS
-            assert param.range or param.type in {"path", "text"}
+            assert param.range or param.type in {"path", "text", "true or false"}
