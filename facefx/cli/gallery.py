@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from facefx.errors import SinkError
-
 __all__ = ["register"]
 
 
@@ -50,10 +48,6 @@ def gallery(
     from facefx.pipeline.gallery import make_gallery
 
     console = Console(stderr=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"{folder}: the folder cannot be made: {error.strerror or error}") from error
     with console.status("looking for the face …") as status:
 
         def tell(done: int, whole: int) -> None:

@@ -54,8 +54,9 @@ def _shipped() -> Iterable[ModuleType]:
 
 
 def _foreign() -> Iterable[ModuleType]:
-    """Modules of other packages, in the order of their names, whatever the order of installation."""
-    for point in sorted(set(entry_points(group=GROUP)), key=lambda point: (point.value, point.name)):
+    """Modules of other packages, each once, in the order of their names and not of installation."""
+    points = {point.value: point for point in entry_points(group=GROUP)}
+    for _, point in sorted(points.items()):
         try:
             module = point.load()
         except Exception as error:

@@ -19,7 +19,7 @@ from facefx.effects.kernels import use_one_thread
 from facefx.effects.presets import PRESET_SIGN, preset, preset_names, read_chain
 from facefx.effects.registry import effect_class, effect_names, make_effect, make_spec, parse_effect
 from facefx.effects.samples import lacking, sample_files, samples_of, text_of
-from facefx.errors import SourceError
+from facefx.errors import SinkError, SourceError
 from facefx.pipeline.gallery_page import Card, Picture, Stage, gallery_page
 from facefx.pipeline.pictures import FoundFace, find_faces, read_photo, save_picture, upright_rgb
 from facefx.storage import publishing
@@ -90,6 +90,10 @@ def make_gallery(
 
     Raises EffectError, SourceError where there is no face in the photo, SinkError.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder}: the folder cannot be made: {error.strerror or error}") from error
     chosen = list(effects) or [*effect_names(), *(PRESET_SIGN + name for name in preset_names())]
     plans = [_planned(name, folder) for name in dict.fromkeys(chosen)]  # a typo ends it before the work
     use_one_thread()
