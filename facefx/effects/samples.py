@@ -9,7 +9,7 @@ from typing import Any
 
 from facefx.effects.effect import Effect, EffectParams
 
-__all__ = ["STRENGTHS", "Params", "lacking", "sample_files", "samples_of", "slider", "text_of"]
+__all__ = ["STRENGTHS", "Params", "lacking", "sample_files", "samples_of", "slider", "sliders", "text_of"]
 
 Params = Mapping[str, Any]
 
@@ -35,15 +35,23 @@ def samples_of(effect: type[Effect]) -> tuple[dict[str, Any], ...]:
     """
     if effect.samples:
         return tuple(dict(sample) for sample in effect.samples)
-    numbers = _numbers(effect.Params)
-    if "strength" in numbers:
+    names = sliders(effect)
+    if names == ("strength",):
         return tuple({"strength": slider(effect, "strength", part)} for part in STRENGTHS)
-    resting = [name for name in numbers if effect.Params.model_fields[name].default == 0]
-    if len(resting) > 1 and len(resting) == len(numbers):
-        return tuple({name: slider(effect, name, 1.0)} for name in resting)
-    for name in numbers:
+    if names:
+        return tuple({name: slider(effect, name, 1.0)} for name in names)
+    for name in _numbers(effect.Params):
         return _around(effect.Params, name)
     return ({},)
+
+
+def sliders(effect: type[Effect]) -> tuple[str, ...]:
+    """The numbers that say how much is done: its strength, or several that all rest at 0; perhaps none."""
+    numbers = _numbers(effect.Params)
+    if "strength" in numbers:
+        return ("strength",)
+    resting = all(effect.Params.model_fields[name].default == 0 for name in numbers)
+    return numbers if resting and len(numbers) > 1 else ()
 
 
 def slider(effect: type[Effect], name: str, part: float) -> float:

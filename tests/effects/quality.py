@@ -29,11 +29,12 @@ from quality_scenes import (
 
 from facefx.effects.chain import EffectChain
 from facefx.effects.effect import Effect
-from facefx.effects.samples import samples_of, slider
+from facefx.effects.samples import samples_of, slider, sliders
 from facefx.pipeline.pictures import upright_rgb
 from facefx.values import Patch, Planes, StreamFormat
 
 SEED = b"quality"
+_STEPS = (0.25, 0.5, 0.75, 1.0)
 Change = NDArray[np.float32]
 
 
@@ -53,29 +54,28 @@ class Subject:
         checked = self.effect.Params(**{**self.files, **params})
         return self.effect(self.effect.pinned(checked))
 
-    @property
-    def samples(self) -> tuple[dict[str, Any], ...]:
-        return samples_of(self.effect)
+    def at(self, part: float) -> Effect:
+        """With all that says how much is done at a part of its range; else the sample that lies there."""
+        samples = samples_of(self.effect)
+        sample = samples[min(int(part * len(samples)), len(samples) - 1)]
+        return self.make(**{**sample, **self._slid(part)})
 
     def strong(self) -> Effect:
-        """At the last of its samples."""
-        return self.make(**self.samples[-1])
-
-    def middle(self) -> Effect:
-        """At half strength, or the middle one of its samples."""
-        return self.make(**self.samples[len(self.samples) // 2])
+        """At full strength."""
+        return self.at(1.0)
 
     @property
-    def strengths(self) -> tuple[float, ...]:
-        """Steps over the range of its `strength`; none where it has no such parameter."""
-        if "strength" not in self.effect.Params.model_fields:
-            return ()
-        return tuple(slider(self.effect, "strength", part) for part in (0.25, 0.5, 0.75, 1.0))
+    def slides(self) -> bool:
+        """Whether it can do more or less."""
+        return bool(sliders(self.effect))
 
     @property
     def can_rest(self) -> bool:
-        """Whether it has a strength of 0."""
-        return bool(self.strengths) and slider(self.effect, "strength", 0.0) == 0
+        """Whether it can do nothing."""
+        return self.slides and not any(self._slid(0.0).values())
+
+    def _slid(self, part: float) -> dict[str, float]:
+        return {name: slider(self.effect, name, part) for name in sliders(self.effect)}
 
 
 def painted(effect: Effect, view: Scene) -> Planes:
@@ -153,7 +153,7 @@ def rests_at_no_strength(subject: Subject) -> None:
     """The very same bits, and no region that would be cut and pasted for nothing."""
     for format in FEW:
         view = scene(format)
-        effect = subject.make(strength=0)
+        effect = subject.at(0.0)
         chain = EffectChain([effect], format, SEED)
         assert effect.region(view.faces[0]) is None, "a region where nothing is to be done"
         assert chain.frame(0, view.planes, view.faces) == []
@@ -166,7 +166,7 @@ def rests_at_no_strength(subject: Subject) -> None:
 def is_seen_at_half_strength(subject: Subject) -> None:
     """The most changed fiftieth of its region changes by so many codes at least."""
     view = scene(stream(size=(640, 360)), (320, 180), 200.0)
-    effect = subject.middle()
+    effect = subject.at(0.5)
     done = painted(effect, view)
     region = effect.region(view.faces[0])
     assert region is not None
@@ -181,11 +181,8 @@ def is_seen_at_half_strength(subject: Subject) -> None:
 def does_more_at_more_strength(subject: Subject) -> None:
     """The sum of all changes grows from each step to the next."""
     view = scene(stream(size=(320, 240)), (160, 120), 130.0)
-    sizes = [
-        mean_size(change(view.format, view.planes, painted(subject.make(strength=value), view)))
-        for value in subject.strengths
-    ]
-    assert all(more > less for less, more in pairwise(sizes)), f"{subject.strengths}: {sizes}"
+    sizes = [mean_size(change(view.format, view.planes, painted(subject.at(part), view))) for part in _STEPS]
+    assert all(more > less for less, more in pairwise(sizes)), f"at {_STEPS} of its range: {sizes}"
 
 
 def looks_the_same_in_every_format(subject: Subject) -> None:
@@ -306,7 +303,7 @@ def applies(check: str, subject: Subject) -> bool:
     """Whether a check has anything to ask of an effect."""
     return {
         "rests_at_no_strength": subject.can_rest,
-        "does_more_at_more_strength": bool(subject.strengths),
+        "does_more_at_more_strength": subject.slides,
     }.get(check, True)
 
 
