@@ -78,9 +78,14 @@ class Subject:
         return {name: slider(self.effect, name, part) for name in sliders(self.effect)}
 
 
-def painted(effect: Effect, view: Scene) -> Planes:
-    """The frame after the effect, once all that must hold of any frame is seen to hold."""
-    chain = EffectChain([effect], view.format, SEED)
+def alone(effect: Effect, format: StreamFormat) -> EffectChain:
+    """A chain of one."""
+    return EffectChain([effect], format, SEED)
+
+
+def painted(chain: EffectChain, view: Scene) -> Planes:
+    """The frame after a chain of one effect, once all that must hold of any frame is seen to hold."""
+    effect = chain.effects[0]
     patches = chain.frame(0, view.planes, view.faces)
     assert not chain.stats.blackouts, chain.stats.first
     assert not chain.stats.skipped, chain.stats.first
@@ -135,10 +140,8 @@ def mean_size(parts: Sequence[Change]) -> float:
 def keeps_to_its_region_and_to_legal_codes(subject: Subject) -> None:
     """In every format; in a patch of its own, and in one that other effects have widened to the frame."""
     for format in FORMATS:
-        view = scene(format)
-        alone = painted(subject.strong(), view)
-        effect = subject.strong()
-        effect.prepare(format, SEED)
+        view, chain = scene(format), alone(subject.strong(), format)
+        own, effect = painted(chain, view), chain.effects[0]
         wide = Patch.cut(format, 0, view.planes, (0, 0, format.width, format.height))
         region = effect.region(view.faces[0])
         assert wide is not None
@@ -146,7 +149,7 @@ def keeps_to_its_region_and_to_legal_codes(subject: Subject) -> None:
         effect.apply(wide, view.faces[0])
         rectangle = Patch.rectangle(format, region)
         assert_outside_kept(format, view.planes, wide.planes, [rectangle] if rectangle else [])
-        assert same(alone, wide.planes), f"{describe(format)}: a wider patch gives another picture"
+        assert same(own, wide.planes), f"{describe(format)}: a wider patch gives another picture"
 
 
 def rests_at_no_strength(subject: Subject) -> None:
@@ -154,7 +157,7 @@ def rests_at_no_strength(subject: Subject) -> None:
     for format in FEW:
         view = scene(format)
         effect = subject.at(0.0)
-        chain = EffectChain([effect], format, SEED)
+        chain = alone(effect, format)
         assert effect.region(view.faces[0]) is None, "a region where nothing is to be done"
         assert chain.frame(0, view.planes, view.faces) == []
         wide = Patch.cut(format, 0, view.planes, (0, 0, format.width, format.height))
@@ -167,7 +170,7 @@ def is_seen_at_half_strength(subject: Subject) -> None:
     """The most changed fiftieth of its region changes by so many codes at least."""
     view = scene(stream(size=(640, 360)), (320, 180), 200.0)
     effect = subject.at(0.5)
-    done = painted(effect, view)
+    done = painted(alone(effect, view.format), view)
     region = effect.region(view.faces[0])
     assert region is not None
     x0, y0, x1, y1 = (max(0, int(value) // 2 * 2) for value in region)
@@ -181,7 +184,10 @@ def is_seen_at_half_strength(subject: Subject) -> None:
 def does_more_at_more_strength(subject: Subject) -> None:
     """The sum of all changes grows from each step to the next."""
     view = scene(stream(size=(320, 240)), (160, 120), 130.0)
-    sizes = [mean_size(change(view.format, view.planes, painted(subject.at(part), view))) for part in _STEPS]
+    sizes = [
+        mean_size(change(view.format, view.planes, painted(alone(subject.at(part), view.format), view)))
+        for part in _STEPS
+    ]
     assert all(more > less for less, more in pairwise(sizes)), f"at {_STEPS} of its range: {sizes}"
 
 
@@ -191,7 +197,8 @@ def looks_the_same_in_every_format(subject: Subject) -> None:
     for format in (stream("yuv444p10le", full=True), *COLOURED):
         view = scene(format)
         before, after = (
-            upright_rgb(format, planes) for planes in (view.planes, painted(subject.strong(), view))
+            upright_rgb(format, planes)
+            for planes in (view.planes, painted(alone(subject.strong(), view.format), view))
         )
         moved = after.astype(np.float32) - before
         cells = cv2.resize(moved[:120, :160], (20, 15), interpolation=cv2.INTER_AREA)
@@ -207,8 +214,8 @@ def looks_the_same_at_any_resolution(subject: Subject) -> None:
     """360p and 1080p of one picture, compared at 360p."""
     large = scene(stream(size=(1920, 1080)), (960.0, 540.0), 450.0)
     view = third(large)
-    small = change(view.format, view.planes, painted(subject.strong(), view))
-    fine = change(large.format, large.planes, painted(subject.strong(), large))
+    small = change(view.format, view.planes, painted(alone(subject.strong(), view.format), view))
+    fine = change(large.format, large.planes, painted(alone(subject.strong(), large.format), large))
     shrunk = [
         cv2.resize(part, there.shape[::-1], interpolation=cv2.INTER_AREA)
         for part, there in zip(fine, small, strict=True)
@@ -221,20 +228,22 @@ def looks_the_same_at_any_resolution(subject: Subject) -> None:
 def bears_a_face_that_the_frame_cuts(subject: Subject) -> None:
     """By each edge and corner, and a face that is all but or wholly outside."""
     for format in FEW:
+        chain = alone(subject.strong(), format)
         for x, y in product((-30, 2, 80, 158, 190), (-40, 1, 60, 119, 160)):
-            painted(subject.strong(), scene(format, (float(x), float(y))))
+            painted(chain, scene(format, (float(x), float(y))))
 
 
 def bears_a_face_of_any_size(subject: Subject) -> None:
     """From half a pixel to a hundred frames; the work is bounded by the frame, not by the face."""
     for format in FEW:
+        chain = alone(subject.strong(), format)
         for height in (0.5, 2.0, 8.0, 20.0, 300.0, 1000.0):
-            painted(subject.strong(), scene(format, (80.3, 60.6), height))
+            painted(chain, scene(format, (80.3, 60.6), height))
+    chain = alone(subject.strong(), stream())
+    painted(chain, scene(stream()))
     huge = scene(stream(), (80.0, 60.0), 12_000.0)
-    effect = subject.strong()
-    painted(effect, scene(stream()))
     tracemalloc.start()
-    painted(effect, huge)
+    painted(chain, huge)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
     assert peak < 64, f"{peak:.0f} MB for a face that is far larger than the frame"
@@ -243,11 +252,12 @@ def bears_a_face_of_any_size(subject: Subject) -> None:
 def serves_thirty_faces_as_it_serves_one(subject: Subject) -> None:
     """Each face of a grid gets what it gets where it is alone."""
     view = crowd()
-    together = painted(subject.strong(), view)
+    together = painted(alone(subject.strong(), view.format), view)
+    chain = alone(subject.strong(), view.format)
     for face in view.faces[::7]:
-        alone = painted(subject.strong(), replace(view, faces=(face,)))
+        single = painted(chain, replace(view, faces=(face,)))
         x0, y0, x1, y1 = (round(value) for value in face.xyxy)
-        assert np.array_equal(together[0][y0:y1, x0:x1], alone[0][y0:y1, x0:x1]), f"face {face.track_id}"
+        assert np.array_equal(together[0][y0:y1, x0:x1], single[0][y0:y1, x0:x1]), f"face {face.track_id}"
 
 
 def bears_faces_on_top_of_each_other(subject: Subject) -> None:
@@ -256,23 +266,22 @@ def bears_faces_on_top_of_each_other(subject: Subject) -> None:
     where = laid((130, 120), 110.0)
     first, second = placed(*where), placed(where[0], where[1] + 55, where[2] + 8, track_id=2)
     planes = sampled(format, *where)
-    both = painted(subject.strong(), Scene(format, planes, (first, second)))
-    alone = painted(subject.strong(), Scene(format, planes, (first,)))
-    effect = subject.strong()
-    effect.prepare(format, SEED)
-    region = effect.region(second)
+    both = painted(alone(subject.strong(), format), Scene(format, planes, (first, second)))
+    chain = alone(subject.strong(), format)
+    single = painted(chain, Scene(format, planes, (first,)))
+    region = alone(subject.strong(), format).effects[0].region(second)
     rectangle = Patch.rectangle(format, region) if region else None
     assert rectangle is not None
-    assert_outside_kept(format, alone, both, [rectangle])
-    painted(subject.strong(), Scene(format, planes, (first, replace(first, track_id=2))))
+    assert_outside_kept(format, single, both, [rectangle])
+    painted(chain, Scene(format, planes, (first, replace(first, track_id=2))))
 
 
 def remembers_nothing(subject: Subject) -> None:
     """A frame looks the same whatever frames came before it, and from an effect that is made anew."""
     format = stream("yuv420p")
     here, there = scene(format), scene(format, (70.0, 55.0), 60.0)
-    fresh = painted(subject.strong(), here)
-    chain = EffectChain([subject.strong()], format, SEED)
+    fresh = painted(alone(subject.strong(), format), here)
+    chain = alone(subject.strong(), format)
     for pts, view in enumerate((there, here, there)):
         chain.frame(0, view.planes, [replace(face, pts=pts) for face in view.faces])
     again = tuple(plane.copy() for plane in here.planes)
@@ -313,16 +322,8 @@ def flicker(subject: Subject, frames: Sequence[Scene]) -> float:
     frames: consecutive ones in which nothing moves. Over the largest rectangle that it touches, the worst
     of Y, U, V.
     """
-    effect = subject.strong()
-    chain = EffectChain([effect], frames[0].format, SEED)
-    after = []
-    for frame in frames:
-        done = tuple(plane.copy() for plane in frame.planes)
-        for patch in chain.frame(0, frame.planes, frame.faces):
-            patch.paste(done)
-        after.append(done)
-    assert not chain.stats.blackouts
-    assert not chain.stats.skipped, chain.stats.first
+    chain = alone(subject.strong(), frames[0].format)
+    after = [painted(chain, frame) for frame in frames]
     before = [frame.planes for frame in frames]
     worst, format = 0.0, frames[0].format
     for i in range(len(channels(after[0]))):
