@@ -13,9 +13,9 @@ import numpy as np
 from effect_makers import channels
 from numpy.typing import NDArray
 from quality_scenes import (
-    COLOURED,
     FEW,
     FORMATS,
+    LOOKS,
     Scene,
     crowd,
     describe,
@@ -194,7 +194,7 @@ def does_more_at_more_strength(subject: Subject) -> None:
 def looks_the_same_in_every_format(subject: Subject) -> None:
     """What it changes, seen in red, green and blue, in squares of 8 pixels."""
     wanted: Change | None = None
-    for format in (stream("yuv444p10le", full=True), *COLOURED):
+    for format in LOOKS:
         view = scene(format)
         before, after = (
             upright_rgb(format, planes)
@@ -253,9 +253,8 @@ def serves_thirty_faces_as_it_serves_one(subject: Subject) -> None:
     """Each face of a grid gets what it gets where it is alone."""
     view = crowd()
     together = painted(alone(subject.strong(), view.format), view)
-    chain = alone(subject.strong(), view.format)
     for face in view.faces[::7]:
-        single = painted(chain, replace(view, faces=(face,)))
+        single = painted(alone(subject.strong(), view.format), replace(view, faces=(face,)))
         x0, y0, x1, y1 = (round(value) for value in face.xyxy)
         assert np.array_equal(together[0][y0:y1, x0:x1], single[0][y0:y1, x0:x1]), f"face {face.track_id}"
 

@@ -62,6 +62,15 @@ FORMATS = (
         for fields in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
     ),
 )
+LOOKS = (
+    stream("yuv444p10le", full=True),
+    *(
+        stream(name, matrix=matrix)
+        for name, matrix in product(("yuv444p", "yuv420p10le"), ("bt601", "bt2020"))
+    ),
+    *(stream(name) for name in (*PLANAR, "nv12")),
+    *(stream(name, full=True) for name in ("yuv420p", "nv12")),
+)
 FEW = (
     stream(),
     stream("yuv422p10le", full=True),
