@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import cv2
 import numpy as np
 
 from facefx.config import RunConfig
-from facefx.demo import portrait_picture
 from facefx.effects.chain import EffectChain
 from facefx.effects.effect import Effect, EffectSpec
 from facefx.effects.kernels import use_one_thread
@@ -97,7 +97,7 @@ def make_gallery(
     chosen = list(effects) or [*effect_names(), *(PRESET_SIGN + name for name in preset_names())]
     plans = [_planned(name, folder) for name in dict.fromkeys(chosen)]  # a typo ends it before the work
     use_one_thread()
-    scene = _scene(portrait_picture() if photo is None else read_photo(photo), photo or "the portrait")
+    scene = _scene(_portrait() if photo is None else read_photo(photo), photo or "the portrait")
     notes: list[str] = []
     before = scene.picture(scene.planes)
     save_picture(before, folder / "before.png")
@@ -174,6 +174,12 @@ def _beside(files: dict[str, Any], folder: Path) -> dict[str, Any]:
         key: Path(value).relative_to(folder).as_posix() if str(value).startswith(str(folder)) else value
         for key, value in files.items()
     }
+
+
+def _portrait() -> Picture:
+    """The portrait that comes with the package, by NASA, in the public domain."""
+    with resources.as_file(resources.files("facefx").joinpath("assets", "portrait.jpg")) as path:
+        return read_photo(str(path))
 
 
 def _scene(photo: Picture, name: str) -> _Scene:
