@@ -171,6 +171,15 @@ def test_an_effect_that_needs_a_users_file_is_told_not_left_out(
     assert "--effect image:path=…" in text_of(made)
 
 
+def test_open_opens_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert main(["gallery", str(tmp_path), "-e", "solid"]) == 0
+    assert opened == []
+    assert main(["gallery", str(tmp_path), "-e", "solid", "--open"]) == 0
+    assert opened == [(tmp_path / "index.html").as_uri()]
+
+
 def test_the_command_says_where_the_page_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["gallery", str(tmp_path / "g"), "--effect", "solid", "-e", "@newsroom"]) == 0
     assert f"{tmp_path / 'g' / 'index.html'}: 1 effects, 5 pictures" in capfd.readouterr().err
