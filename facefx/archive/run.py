@@ -116,16 +116,23 @@ def run_archive(
     with Lease(store, state.lease_name(), owner, _LEASE_S) as lease, Journal(state, run) as journal:
         state.forget_stop()
         _check_plan(state.read_job(), request.recipe)
-        swept = store.sweep(older_than_s=0)
-        if swept != SweepReport():
-            journal.note("swept", str(swept))
+        _sweep(store, journal)
         records = {record.key: _slim(record) for record in state.records()}
         sorted_ = _sort(refs, records, _sizes(store, refs), request)
         for key in sorted_.settled & state.segment_keys():
             state.remove_segments(key)  # of a run that was killed between the record and this
         work = _Run(request, state, lease, journal, on_event, watch)
         progress = work.carry_out(sorted_.todo, open_runner)
+        if progress.lost:
+            _sweep(store, journal)  # a worker that was killed may have been in the middle of a file
         return work.account(run, refs, sorted_, progress, lanes())
+
+
+def _sweep(store: Store, journal: Journal) -> None:
+    """Take away what nobody will finish; under the lease, and with no worker at work."""
+    swept = store.sweep(older_than_s=0)
+    if swept != SweepReport():
+        journal.note("swept", str(swept))
 
 
 def _refs(request: ArchiveRequest, entries: Sequence[SourceEntry]) -> list[VideoRef]:

@@ -64,7 +64,7 @@ class Recipe:
         for spec in effect_specs(self.config) if self.kept is None else ():
             if Who.parse(spec.who).names_tracks:
                 raise UsageError(
-                    f"effect {spec.name}: who={spec.who!r}: tracks have no numbers yet while an archive is made; "
+                    f"effect {spec.name}: who={spec.who!r}: tracks have no numbers while an archive is made; "
                     "choose by place or size, or use facefx archive render on an archive that is done"
                 )
 

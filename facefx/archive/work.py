@@ -31,7 +31,8 @@ from facefx.archive.tasks import (
 from facefx.errors import FacesError, PieceError, SinkError, SourceError, StagingError
 from facefx.faces.analysis import Analysis
 from facefx.pipeline.kept import opened_table, video_facts
-from facefx.pipeline.plan import make_analysis, make_plan
+from facefx.pipeline.nets import check_nets
+from facefx.pipeline.plan import effect_specs, make_analysis, make_plan
 from facefx.pipeline.segment import Nets, SegmentJob, SegmentResult, run_segment
 from facefx.pipeline.stitch import spans_of, stitch
 from facefx.storage import StagingCache, Store, is_local, sha256_file, speaking_of
@@ -104,7 +105,9 @@ def execute(task: Task, tools: Tools) -> Any:
     """
     match task:
         case ChooseTask():
-            return Chosen(make_analysis(task.recipe.config, landmarks=task.landmarks))
+            chosen = make_analysis(task.recipe.config, landmarks=task.landmarks)
+            check_nets(effect_specs(task.recipe.config), tools.nets, chosen.detector.device)
+            return Chosen(chosen)
         case PrepareTask():
             return _prepare(task, tools)
         case SegmentTask():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,6 +94,8 @@ class EffectChain:
         for effect in self.effects:
             effect.shared = shared
             effect.prepare(format, seed)
+        # Where nothing comes after a warp, nobody asks where it has put the face.
+        self._moving = len(self.effects) > 1
         self._groups = (
             [effect for effect in self.effects if effect.family != "privacy"],
             [effect for effect in self.effects if effect.family == "privacy"],
@@ -155,7 +158,14 @@ class EffectChain:
 
     def _meant(self, effect: Effect, faces: Sequence[Face]) -> Container[int]:
         """Indices of the faces that an effect is for."""
-        return range(len(faces)) if effect.who.everyone else effect.who.choose(faces, self.format)
+        meant = range(len(faces)) if effect.who.everyone else effect.who.choose(faces, self.format)
+        return self._largest(faces, meant) if effect.whole_frame else meant
+
+    def _largest(self, faces: Sequence[Face], meant: Iterable[int]) -> Container[int]:
+        """Of some faces the largest that lies in the picture; one whose box is no box goes before all."""
+        broken = [i for i in meant if not all(map(math.isfinite, faces[i].xyxy))]
+        seen = [i for i in meant if i not in broken and Patch.rectangle(self.format, faces[i].xyxy)]
+        return broken or sorted(seen, key=lambda i: -_area(faces[i].xyxy))[:1]
 
     def _wanted(self, effects: Sequence[Effect], face: Face) -> tuple[list[_Wanted], Face]:
         """What each effect wants of a face, where the ones before have moved it to; and where it lies then.
@@ -168,7 +178,7 @@ class EffectChain:
             if region is None:
                 continue
             wanted.append((effect, face, region))
-            if effect.family == "geometry":
+            if effect.family == "geometry" and self._moving:
                 moved = effect.moved(face)
                 face = replace(moved, xyxy=_around(face.xyxy, moved.xyxy))
         return wanted, face
@@ -222,7 +232,11 @@ def _guarded(effect: Effect, patch: Patch, face: Face) -> None:
 
 
 def _lacks(effect: Effect, face: Face) -> bool:
-    return "landmarks" in effect.needs and face.landmarks is None
+    return face.landmarks is None and "landmarks" in effect.wants(effect.params)
+
+
+def _area(box: Rectangle) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _around(a: Rectangle, b: Rectangle) -> Rectangle:

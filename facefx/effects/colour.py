@@ -11,7 +11,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from facefx.values import Color
 
-__all__ = ["NAMES", "Colour", "codes", "image_codes", "parse_colour"]
+__all__ = ["NAMES", "Colour", "codes", "image_codes", "parse_colour", "rgb_matrix"]
 
 NAMES = {
     "black": "#000000",
@@ -82,6 +82,23 @@ def image_codes(rgb: NDArray[Any], color: Color) -> NDArray[np.float32]:
     v = color.neutral + (parts[..., 0] - luma) * (span / (2 * (1 - k_red)))
     planes = [black + luma * (white - black), np.clip(u, low, high), np.clip(v, low, high)]
     return np.stack(planes, axis=-1).astype(np.float32)
+
+
+def rgb_matrix(color: Color) -> NDArray[np.float64]:
+    """(3, 4) from (Y, U, V, 1) codes to red, green, blue parts 0..1 of the stream's own non-linear RGB.
+
+    Source: ITU-T H.273 §8.3, inverted.
+    """
+    black, white = color.luma_range
+    low, high = color.chroma_range
+    swing = 2 / (color.peak if color.full_range else high - low)
+    red, blue = color.luma_weights
+    green = 1 - red - blue
+    luma = 1 / (white - black)
+    u, v = swing * (1 - blue), swing * (1 - red)
+    parts = np.array([[luma, 0, v], [luma, -u * blue / green, -v * red / green], [luma, u, 0]])
+    zero = parts @ np.array([black, color.neutral, color.neutral])
+    return np.column_stack([parts, -zero])
 
 
 def _encoded(rgb: NDArray[Any], color: Color) -> NDArray[Any]:

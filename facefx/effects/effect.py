@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from facefx.effects.nets import NetLoader
 from facefx.effects.shared import Shared
 from facefx.effects.who import EVERYONE
 from facefx.errors import EffectError
@@ -98,8 +99,9 @@ class Effect(ABC):
     """One way to change a face. A subclass declares itself in class variables and docstring.
 
     Its docstring's first line is what users read. `caution` says what the effect must not be
-    trusted with. `needs` says what must be known about a face; where "landmarks" are missing, a
-    chain skips the effect for that face, except privacy, which then covers the box.
+    trusted with. `needs` says what must be known about a face (`wants`: with these parameters); where
+    "landmarks" are missing, a chain skips the effect for that face, except privacy, which then covers
+    the box.
 
     State derives from (track, pts) alone, so that a frame may be made again, or elsewhere. `shared` keeps
     what one effect of a chain finds out about a face for the next. `who` is for the chain to heed.
@@ -138,6 +140,22 @@ class Effect(ABC):
         folder: exists, and belongs to the caller. The bytes are the same each time.
         """
         return {}
+
+    @classmethod
+    def wants(cls, params: EffectParams) -> frozenset[Need]:
+        """What it makes use of with these parameters: what it needs, at least."""
+        return cls.needs
+
+    @property
+    def whole_frame(self) -> bool:
+        """True where the whole picture is changed: a chain then asks for the largest of its faces alone."""
+        return False
+
+    def load(self, nets: NetLoader) -> None:  # noqa: B027 – most effects need no net
+        """Take the nets that it needs from whoever can load them; called once, before `prepare`.
+
+        Raises EffectError, and what the loader raises.
+        """
 
     def prepare(self, format: StreamFormat, seed: bytes) -> None:
         """Convert colours, pictures and tables once for a stream; called before any frame.

@@ -11,13 +11,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefx.effects import emoji
 from facefx.effects.colour import image_codes
 from facefx.errors import EffectError
 from facefx.values import StreamFormat
 
-__all__ = ["Sticker", "make_sticker", "place", "place_alpha", "read_picture", "sha256_of", "to_stored"]
+__all__ = [
+    "Sticker",
+    "is_built_in",
+    "make_sticker",
+    "place",
+    "place_alpha",
+    "read_picture",
+    "sha256_of",
+    "to_stored",
+]
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_BUILT_IN = "builtin:"
 _MAX_BYTES = 32 << 20
 _MAX_SIDE_PX = 16384
 _KEPT_SIDE_PX = 2048
@@ -25,11 +36,26 @@ _KEPT_SIDE_PX = 2048
 Plane = NDArray[Any]
 
 
+def is_built_in(path: str) -> bool:
+    """True for builtin:NAME, a picture that needs no file."""
+    return path.startswith(_BUILT_IN)
+
+
+def _built_in(path: str, effect: str) -> str:
+    name = path.removeprefix(_BUILT_IN)
+    if name not in emoji.PICTURES:
+        known = ", ".join(_BUILT_IN + known for known in emoji.PICTURES)
+        raise EffectError(f"effect {effect}: {path} is unknown: expected one of {known}")
+    return name
+
+
 def sha256_of(path: str, effect: str) -> str:
-    """Return the sha256 of a picture's file, in hex.
+    """Return the sha256 of a picture's file, in hex; of a built-in picture, that of what it is drawn from.
 
     Raises EffectError.
     """
+    if is_built_in(path):
+        return emoji.digest(_built_in(path, effect))
     return hashlib.sha256(_bytes(path, effect)).hexdigest()
 
 
@@ -40,13 +66,13 @@ def read_picture(path: str, effect: str, sha256: str | None = None) -> NDArray[n
 
     Raises EffectError where the file is missing, broken, empty, or not the one that was pinned.
     """
-    data = _bytes(path, effect)
-    got = hashlib.sha256(data).hexdigest()
+    data = b"" if is_built_in(path) else _bytes(path, effect)
+    got = hashlib.sha256(data).hexdigest() if data else sha256_of(path, effect)
     if sha256 and got != sha256:
         raise EffectError(
             f"effect {effect}: {path} changed since the plan was made: expected sha256 {sha256}, got {got}"
         )
-    rgba = _decoded(data, path, effect)
+    rgba = _decoded(data, path, effect) if data else emoji.draw(_built_in(path, effect))
     rows, columns = np.flatnonzero(rgba[..., 3].any(1)), np.flatnonzero(rgba[..., 3].any(0))
     if not len(rows):
         raise EffectError(f"effect {effect}: {path} shows nothing: every pixel is transparent")

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facefx.effects.effect import FAMILIES, Effect
+from facefx.effects.presets import preset, preset_names
 from facefx.effects.registry import effect_class, effect_names
 
 __all__ = ["EffectInfo", "ParamInfo", "describe", "describe_all", "describe_param", "to_json", "to_markdown"]
@@ -100,15 +101,27 @@ An effect is asked for as `NAME` or `NAME:param=value,param=value`; write `\\,` 
 value. Several make a chain, which always runs in this order: {families}. Lengths are
 fractions of the face's box, so that a face looks the same at any resolution.
 
+Every effect also takes `who`, the faces that it is for; `--select WHO` says it for all that do not:
+`all`, `largest[:N]`, `leftmost[:N]`, `rightmost[:N]` (in the picture as it is shown), `track:N[/N…]`
+(numbers from `facefx analyze`), `area:x0/y0/x1/y1` in parts of the picture; several joined by `+`; `not:` in
+front for everyone else: `solid:who=not:largest`. Each frame is judged by itself.
+
+`@NAME` instead of an effect is a preset, a chain that comes with the package; `@mine.yaml` one of your own,
+a file with `about:` and a list `effects:`. There are:
+
+{presets}
+
 An effect that hides a face replaces the face whole; soft edges lie outside it. It changes no
-rectangle larger than 2.5 times the face's box. Where it fails, the frame is blacked out;
-where any other effect fails, it is left out for that frame; both are counted in the report.
+rectangle larger than 2.5 times the face's box, unless `shape=frame` asks for the whole picture.
+Where it fails, the frame is blacked out; where any other effect fails, it is left out for that
+frame; both are counted in the report.
 """
 
 
 def to_markdown() -> str:
     """The reference page."""
-    parts = [_HEAD.format(families=", ".join(FAMILIES))]
+    presets = "\n".join(f"- `@{name}`: {preset(name).about}" for name in preset_names())
+    parts = [_HEAD.format(families=", ".join(FAMILIES), presets=presets)]
     for info in describe_all():
         parts.append(f"\n## {info.name}\n\n{info.summary}\n")
         parts.append(f"\nFamily: {info.family}. Needs: {', '.join(info.needs)}.\n")

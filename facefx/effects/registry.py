@@ -19,11 +19,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from facefx.effects import library
-from facefx.effects.effect import FAMILIES, Effect, EffectParams, EffectSpec
+from facefx.effects.effect import FAMILIES, Effect, EffectParams, EffectSpec, Need
 from facefx.effects.who import Who
 from facefx.errors import EffectError, FacefxError
 
-__all__ = ["GROUP", "effect_class", "effect_names", "make_effect", "make_spec", "order_chain", "parse_effect"]
+__all__ = [
+    "GROUP",
+    "effect_class",
+    "effect_names",
+    "make_effect",
+    "make_spec",
+    "order_chain",
+    "parse_effect",
+    "wants",
+]
 
 GROUP = "facefx.effects"
 """The group of entry points by which other packages name modules with effects."""
@@ -174,6 +183,15 @@ def make_effect(spec: EffectSpec) -> Effect:
     effect = made(_validated(made, spec.params))
     effect.who = Who.parse(spec.who)
     return effect
+
+
+def wants(spec: EffectSpec) -> frozenset[Need]:
+    """What an effect makes use of with the parameters that it has.
+
+    Raises EffectError where the spec does not fit this version's effects.
+    """
+    effect = effect_class(spec.name)
+    return effect.wants(_validated(effect, spec.params))
 
 
 def order_chain(specs: Iterable[EffectSpec]) -> list[EffectSpec]:

@@ -18,15 +18,25 @@ from facefx.effects.effect import Rectangle
 from facefx.errors import ShapeError
 from facefx.values import Patch, StreamFormat
 
-__all__ = ["MAX_AREA_RATIO", "Outline", "Shape", "bounded_growth", "face_outline", "is_empty"]
+__all__ = [
+    "MAX_AREA_RATIO",
+    "Outline",
+    "Shape",
+    "bounded_growth",
+    "face_outline",
+    "fade_width",
+    "frame_outline",
+    "is_empty",
+]
 
-Shape = Literal["ellipse", "box"]
+Shape = Literal["ellipse", "box", "oval", "frame"]
 Mask = NDArray[np.uint8]
 
 MAX_AREA_RATIO = 2.5
 """A changed rectangle, its edges on the chroma grid, is at most so many times its face's box.
 
 Only a box that the grid alone widens beyond it (below about 6 px) may get more: it must be covered.
+The shape "frame" is exempt: it is asked for.
 """
 
 # Half a pixel's diagonal: an edge this far outside the face leaves out no pixel that touches it.
@@ -38,7 +48,7 @@ _MIN_FADE_FRAC = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """An ellipse or a box in luma pixels of the stored picture.
+    """An ellipse or, for any other shape, a box in luma pixels of the stored picture.
 
     inner, outer: half widths and half heights; at the inner edge and within all is replaced, at
     the outer edge and beyond nothing is.
@@ -54,6 +64,12 @@ class Outline:
         """The box around the outer edge."""
         (x, y), (half_x, half_y) = self.centre, self.outer
         return x - half_x, y - half_y, x + half_x, y + half_y
+
+    def masks(self, patch: Patch) -> tuple[Mask, ...]:
+        """The masks of luma and, where there is chroma, of a chroma plane."""
+        if len(patch.planes) == 1:
+            return (self.luma_mask(patch),)
+        return self.luma_mask(patch), self.chroma_mask(patch)
 
     def luma_mask(self, patch: Patch) -> Mask:
         """Return (h, w) uint8 for the patch's luma: 255 = replaced, 0 = left alone."""
@@ -72,7 +88,7 @@ class Outline:
 
     def _mask(self, dx: NDArray[np.float32], dy: NDArray[np.float32]) -> Mask:
         (inner_x, inner_y), (outer_x, outer_y) = self.inner, self.outer
-        if self.shape == "box":
+        if self.shape != "ellipse":
             across = np.clip((outer_x - dx) * (255 / (outer_x - inner_x)), 0, 255).astype(np.uint8)
             down = np.clip((outer_y - dy) * (255 / (outer_y - inner_y)), 0, 255).astype(np.uint8)
             return np.asarray(np.minimum(across[None, :], down[:, None]))
@@ -136,10 +152,22 @@ def face_outline(xyxy: Rectangle, shape: Shape, grow: float, feather: float, for
     x0, y0, x1, y1 = xyxy
     width, height = x1 - x0, y1 - y0
     half = bounded_growth(width, height, grow, format) / 2
-    fade = max(feather * max(width, height), _MIN_FADE_PX, _MIN_FADE_FRAC * max(width, height))
+    fade = fade_width(xyxy, feather)
     inner_x, outer_x = _edges(width, half * width, fade)
     inner_y, outer_y = _edges(height, half * height, fade)
     return Outline(shape, ((x0 + x1) / 2, (y0 + y1) / 2), (inner_x, inner_y), (outer_x, outer_y))
+
+
+def fade_width(xyxy: Rectangle, feather: float) -> float:
+    """The width in luma pixels of an edge with that feather about a face's box."""
+    side = max(xyxy[2] - xyxy[0], xyxy[3] - xyxy[1])
+    return max(feather * side, _MIN_FADE_PX, _MIN_FADE_FRAC * side)
+
+
+def frame_outline(format: StreamFormat) -> Outline:
+    """The outline that holds the whole picture; no edge of it lies within."""
+    width, height = float(format.width), float(format.height)
+    return Outline("frame", (width / 2, height / 2), (width, height), (2 * width, 2 * height))
 
 
 def _edges(size: float, outer: float, fade: float) -> tuple[float, float]:

@@ -12,16 +12,18 @@ __all__ = ["Shared"]
 
 T = TypeVar("T")
 
+# A face as it was found, and as it lies after a warp.
+_FACES = 2
+
 
 class Shared:
-    """Values derived from the face that is at hand; those of the last one go when another comes.
+    """Values derived from the face that is at hand, before and after a warp; older ones go.
 
     An effect outside a chain has one of its own, and works the same, only slower.
     """
 
     def __init__(self) -> None:
-        self._face: Face | None = None
-        self._kept: dict[Hashable, Any] = {}
+        self._kept: list[tuple[Face, dict[Hashable, Any]]] = []
 
     def get(self, face: Face, key: Hashable, make: Callable[[], T]) -> T:
         """What make() gave for this face and key before, or gives now.
@@ -33,12 +35,19 @@ class Shared:
         >>> shared.get(face, "size", lambda: 7), shared.get(face, "size", lambda: 8)
         (7, 7)
         """
-        if face is not self._face:
-            self._face, self._kept = face, {}
-        if key not in self._kept:
-            self._kept[key] = make()
-        value: T = self._kept[key]
+        of_face = self._of(face)
+        if key not in of_face:
+            of_face[key] = make()
+        value: T = of_face[key]
         return value
+
+    def _of(self, face: Face) -> dict[Hashable, Any]:
+        for known, kept in self._kept:
+            if known is face:
+                return kept
+        kept = {}
+        self._kept = [(face, kept), *self._kept[: _FACES - 1]]
+        return kept
 
     def mesh(self, face: Face) -> Mesh:
         """The face's landmarks by region.

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 
 from facefx.config import RunConfig
-from facefx.effects.chain import EffectChain
 from facefx.effects.effect import Effect, EffectSpec
 from facefx.effects.kernels import use_one_thread
 from facefx.effects.presets import PRESET_SIGN, preset, preset_names, read_chain
-from facefx.effects.registry import effect_class, effect_names, make_effect, make_spec, parse_effect
+from facefx.effects.registry import effect_class, effect_names, make_spec, parse_effect
 from facefx.effects.samples import lacking, sample_files, samples_of, text_of
 from facefx.errors import SinkError, SourceError
 from facefx.pipeline.gallery_page import Card, Picture, Stage, gallery_page
+from facefx.pipeline.nets import Nets, make_chain
 from facefx.pipeline.pictures import FoundFace, find_faces, read_photo, save_picture, upright_rgb
 from facefx.storage import publishing
 from facefx.values import Face, FaceSource, Planes, StreamFormat
@@ -60,9 +60,9 @@ class _Scene:
     def picture(self, planes: Planes) -> Picture:
         return upright_rgb(self.format, planes)
 
-    def changed(self, specs: Sequence[EffectSpec]) -> tuple[Picture, int, str]:
+    def changed(self, specs: Sequence[EffectSpec], nets: Nets) -> tuple[Picture, int, str]:
         """After some effects: the picture, the pixels that changed, and what went wrong if anything did."""
-        chain = EffectChain([make_effect(spec) for spec in specs], self.format, _SEED)
+        chain = make_chain(specs, self.format, _SEED, nets, "cpu")
         planes = tuple(plane.copy() for plane in self.planes)
         for patch in chain.frame(0, self.planes, self.faces):
             patch.paste(planes)
@@ -102,14 +102,15 @@ def make_gallery(
     before = scene.picture(scene.planes)
     save_picture(before, folder / "before.png")
     cards, pictures = [], 1
-    for done, plan in enumerate(plans):
-        card = plan.shown(scene, notes)
-        for stage in card.stages:
-            save_picture(stage.picture, folder / stage.file)
-        cards.append(card)
-        pictures += len(card.stages)
-        if progress is not None:
-            progress(done + 1, len(plans))
+    with Nets() as nets:
+        for done, plan in enumerate(plans):
+            card = plan.shown(scene, nets, notes)
+            for stage in card.stages:
+                save_picture(stage.picture, folder / stage.file)
+            cards.append(card)
+            pictures += len(card.stages)
+            if progress is not None:
+                progress(done + 1, len(plans))
     about = _PORTRAIT if photo is None else Path(photo).name
     page = folder / "index.html"
     with publishing(str(page)) as publication:
@@ -128,10 +129,10 @@ class _Plan:
     settings: tuple[tuple[str, tuple[EffectSpec, ...]], ...]
     lacks: tuple[str, ...] = ()
 
-    def shown(self, scene: _Scene, notes: list[str]) -> Card:
+    def shown(self, scene: _Scene, nets: Nets, notes: list[str]) -> Card:
         stages = []
         for number, (text, specs) in enumerate(self.settings, 1):
-            picture, changed, wrong = scene.changed(specs)
+            picture, changed, wrong = scene.changed(specs, nets)
             if wrong:
                 notes.append(f"{text}: {wrong}")
             name = self.name.removeprefix(PRESET_SIGN)

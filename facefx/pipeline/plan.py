@@ -14,7 +14,7 @@ import facefx
 from facefx.config import RunConfig
 from facefx.effects.effect import EffectSpec
 from facefx.effects.presets import read_chain
-from facefx.effects.registry import effect_class
+from facefx.effects.registry import wants
 from facefx.errors import ConfigError, FacesError
 from facefx.faces.analysis import Analysis
 from facefx.faces.detector import choose_detector
@@ -135,7 +135,7 @@ def effect_specs(config: RunConfig) -> tuple[EffectSpec, ...]:
 
 def needs_landmarks(effects: Sequence[EffectSpec]) -> bool:
     """True if any effect of the chain asks for more than boxes."""
-    return any("landmarks" in effect_class(spec.name).needs for spec in effects)
+    return any("landmarks" in wants(spec) for spec in effects)
 
 
 def make_analysis(config: RunConfig, *, landmarks: bool) -> Analysis:

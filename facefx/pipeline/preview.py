@@ -13,20 +13,19 @@ import numpy as np
 
 from facefx.config import RunConfig
 from facefx.effects.chain import EffectChain
-from facefx.effects.effect import EffectSpec
 from facefx.effects.kernels import use_one_thread
-from facefx.effects.registry import make_effect
 from facefx.errors import ConfigError, SourceError
 from facefx.faces.analysis import Analysis
 from facefx.faces.policy import REACH_S
 from facefx.pipeline.inline import InlineRunner
+from facefx.pipeline.nets import Nets, make_chain
 from facefx.pipeline.pictures import Picture, encoded, save_picture, upright_rgb
 from facefx.pipeline.plan import effect_specs, make_analysis, needs_landmarks
 from facefx.pipeline.stage import Stage
 from facefx.pipeline.stages import DecodeStage, DetectStage, LandmarkStage
 from facefx.storage import staged
 from facefx.telemetry.ledger import Ledger
-from facefx.values import Face, FrameBatch, StreamFormat
+from facefx.values import Face, FrameBatch
 from facefx.video.info import MediaInfo
 from facefx.video.probe import probe
 
@@ -117,11 +116,15 @@ def take_shots(source: str, config: RunConfig, times_s: Sequence[float]) -> list
         for time_s in times_s:
             _check_time(info, time_s)
         shots: dict[float, Shot] = {}
-        for window in _windows(times_s, analysis):
-            frames = _frames(local, info, analysis, window) or _frames(
-                local, info, analysis, replace(window, from_s=0.0)
-            )
-            shots.update(_shots(frames, effects, config, info.video.format))
+        with Nets() as nets:
+            seed, device = (config.seed or "").encode(), analysis.detector.device
+            use_one_thread()
+            chain = make_chain(effects, info.video.format, seed, nets, device)
+            for window in _windows(times_s, analysis):
+                frames = _frames(local, info, analysis, window) or _frames(
+                    local, info, analysis, replace(window, from_s=0.0)
+                )
+                shots.update(_shots(frames, chain))
     if missing := [time_s for time_s in times_s if time_s not in shots]:
         raise SourceError(f"{source}: no frame can be read at {missing[0]:g} s")
     return [shots[time_s] for time_s in times_s]
@@ -176,16 +179,8 @@ def _frames(
     return found if len(found) == len(window.times) else {}
 
 
-def _shots(
-    frames: dict[float, tuple[FrameBatch, list[Face]]],
-    effects: Sequence[EffectSpec],
-    config: RunConfig,
-    format: StreamFormat,
-) -> dict[float, Shot]:
-    use_one_thread()
-    seed = (config.seed or "").encode()
-    chain = EffectChain([make_effect(spec) for spec in effects], format, seed)
-    shots = {}
+def _shots(frames: dict[float, tuple[FrameBatch, list[Face]]], chain: EffectChain) -> dict[float, Shot]:
+    shots, format = {}, chain.format
     for time_s, (batch, faces) in frames.items():
         planes = tuple(np.array(plane) for plane in batch.view(0))
         before = upright_rgb(format, planes)

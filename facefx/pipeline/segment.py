@@ -134,7 +134,7 @@ def make_stage(name: str, job: SegmentJob, nets: Nets) -> SegmentStage:
         case "faces":
             return SegmentKept(job)
         case "blend":
-            return SegmentBlend(job)
+            return SegmentBlend(job, nets)
         case _:
             return SegmentEncode(job)
 

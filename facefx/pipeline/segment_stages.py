@@ -256,9 +256,9 @@ class SegmentBlend:
 
     name = "blend"
 
-    def __init__(self, job: SegmentJob) -> None:
+    def __init__(self, job: SegmentJob, nets: Nets) -> None:
         self._job = job
-        self._stage = BlendStage(job.plan, job.info.video.format)
+        self._stage = BlendStage(job.plan, job.info.video.format, nets=nets)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -267,7 +267,7 @@ class SegmentBlend:
         return self._stage.chain.stats.to_json()
 
     def setup(self) -> None:
-        """Convert colours and pictures once."""
+        """Borrow the nets of effects; convert colours and pictures once."""
         self._stage.setup()
 
     def process(self, work: Work) -> Sequence[Work]:

@@ -10,12 +10,11 @@ from typing import Any
 
 from facefx.effects.chain import EffectChain
 from facefx.effects.kernels import use_one_thread
-from facefx.effects.registry import make_effect
 from facefx.errors import FacefxError
 from facefx.faces.analysis import Analysis
 from facefx.faces.analyze import FaceAnalyzer
 from facefx.faces.landmarker import FaceLandmarker, LandmarkerSpec
-from facefx.pipeline.nets import Nets
+from facefx.pipeline.nets import Nets, make_chain
 from facefx.pipeline.plan import Plan
 from facefx.pipeline.stage import Work
 from facefx.values import Faces, FrameBatch, StreamFormat
@@ -187,20 +186,24 @@ class LandmarkStage:
 
 
 class BlendStage:
-    """Faces → patches: the effects, in the chain's order."""
+    """Faces → patches: the effects, in the chain's order.
+
+    nets: whose nets are used, where an effect needs one; otherwise its own.
+    """
 
     name = "blend"
 
-    def __init__(self, plan: Plan, format: StreamFormat) -> None:
+    def __init__(self, plan: Plan, format: StreamFormat, *, nets: Nets | None = None) -> None:
         self._plan = plan
         self._format = format
+        self._nets, self._owned = nets or Nets(), nets is None
         self.chain: EffectChain | None = None
 
     def setup(self) -> None:
-        """Convert colours and pictures once."""
+        """Load nets, convert colours and pictures once."""
         use_one_thread()
-        effects = [make_effect(spec) for spec in self._plan.effects]
-        self.chain = EffectChain(effects, self._format, self._plan.seed_bytes)
+        plan = self._plan
+        self.chain = make_chain(plan.effects, self._format, plan.seed_bytes, self._nets, plan.detector.device)
 
     def process(self, work: Work) -> Sequence[Work]:
         """Make the patches of every frame of the batch."""
@@ -218,7 +221,9 @@ class BlendStage:
         return ()
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Let the nets go, where they are its own."""
+        if self._owned:
+            self._nets.close()
 
 
 class EncodeStage:

@@ -17,12 +17,13 @@ from facefx.config import RunConfig
 from facefx.effects.chain import EffectChain
 from facefx.effects.effect import EffectSpec
 from facefx.effects.kernels import use_one_thread
-from facefx.effects.registry import effect_class, make_effect
+from facefx.effects.registry import effect_class
 from facefx.errors import ConfigError, FacefxError, UsageError
 from facefx.faces.analysis import Analysis
 from facefx.faces.analyze import FaceAnalyzer
 from facefx.faces.detector import Detector, DetectorSpec, make_detector
 from facefx.faces.landmarker import FaceLandmarker
+from facefx.pipeline.nets import Nets, check_nets, make_chain
 from facefx.pipeline.plan import effect_specs, make_analysis, needs_landmarks, plain_plan
 from facefx.pipeline.report import process_cost
 from facefx.storage import Publication, is_local, local_path, publishing, same_place, sha256_file, staged
@@ -171,6 +172,8 @@ class StillRunner:
         self._effects = effect_specs(config)
         self._analysis = make_analysis(config, landmarks=needs_landmarks(self._effects))
         self._detectors: dict[DetectorSpec, Detector] = {}
+        self._nets = Nets()
+        check_nets(self._effects, self._nets, self._analysis.detector.device)
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +188,7 @@ class StillRunner:
         for detector in self._detectors.values():
             detector.close()
         self._detectors.clear()
+        self._nets.close()
 
     def plan(self, still: Still, target: TargetKind) -> StillPlan:
         """Fix every choice for one photo."""
@@ -215,7 +219,8 @@ class StillRunner:
             still = open_still(local, target, lossless=self._config.encode.lossless)
             plan = self.plan(still, target)
             faces, looked = self._look(still, plan)
-            chain = EffectChain([make_effect(spec) for spec in plan.effects], still.format, plan.seed_bytes)
+            device = plan.detector.device
+            chain = make_chain(plan.effects, still.format, plan.seed_bytes, self._nets, device)
             patches = chain.frame(0, still.planes, faces.of_frame(0))
             written, checked = _write(still, plan, patches, publication)
             report = StillReport(

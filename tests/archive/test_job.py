@@ -27,7 +27,15 @@ from facefx.archive.tasks import (
     task_name,
 )
 from facefx.config import RunConfig
-from facefx.errors import ModelError, PoisonError, SourceError, StageError, WeightsMissingError
+from facefx.effects.registry import parse_effect
+from facefx.errors import (
+    ModelError,
+    PoisonError,
+    SourceError,
+    StageError,
+    UsageError,
+    WeightsMissingError,
+)
 from facefx.pipeline.plan import Plan, make_analysis, make_plan
 from facefx.pipeline.runner import Done, Failed, Failure, Lost, Outcome
 from facefx.pipeline.segment import SegmentResult, Span
@@ -159,6 +167,15 @@ class Watch:
 
     def kinds(self) -> Counter[str]:
         return Counter(event.kind for event in self.events)
+
+
+def test_numbers_of_tracks_are_refused_where_nobody_has_given_them_yet() -> None:
+    config = RunConfig(effects=("solid",), select="track:3")
+    with pytest.raises(UsageError, match="facefx archive render"):
+        Recipe(config=config, target="out")
+    assert Recipe(config=config, target="out", kept="old").to_json()["config"]["effects"] == [
+        {"solid": {**parse_effect("solid").params, "who": "track:3"}}
+    ]
 
 
 def test_every_video_is_prepared_cut_and_finished_once(planned: Any, recipe: Recipe) -> None:

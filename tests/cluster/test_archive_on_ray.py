@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from archive_makers import Archive, put_clips
-from archive_works import deadly
+from archive_works import deadly, torn
 
 from facefx.archive.job import MOST_LOSSES, Event
 from facefx.archive.tasks import ChooseTask, Task
@@ -90,6 +90,16 @@ def test_a_lane_that_is_killed_costs_at_most_its_one_segment(
     assert summary.lost <= 1
     assert summary.redone <= 1
     assert archive.outputs() == inline.outputs()
+
+
+def test_a_half_written_file_of_a_killed_lane_does_not_outlive_the_run(
+    cluster: Cluster, inline: Archive, tmp_path: Path
+) -> None:
+    archive = Archive(inline.source, str(tmp_path / "out"), tmp_path / "scratch")
+    summary = archive.run(open_runner=lambda: lanes(cluster, archive, work=torn))
+    assert (summary.exit_code, summary.lost) == (ExitCode.DONE, 1)
+    assert archive.outputs() == inline.outputs()
+    assert [name for name in archive.files() if ".part" in name] == []
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 1.0])

@@ -12,6 +12,7 @@ from effect_makers import channels, core, face, flat, run, stream, write_png
 from numpy.typing import NDArray
 
 from facefx.effects.effect import EffectSpec
+from facefx.effects.emoji import PICTURES
 from facefx.effects.library.image import Image
 from facefx.effects.picture import make_sticker, place, place_alpha, read_picture, to_stored
 from facefx.effects.registry import make_effect, parse_effect
@@ -206,3 +207,32 @@ def test_a_face_at_the_edge_gets_the_part_of_the_picture_that_shows(picture: str
     cut = run(Image.of(path=picture), format, flat(format, (0, 128, 128)), (-40, 60, 40, 140))
     assert int(cut[0][80, 20]) == int(whole[0][80, 120]) == 110
     assert face((0, 0, 1, 1)).track_id == 1
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_built_in_picture_needs_no_file_and_hides_the_face(name: str) -> None:
+    spec = parse_effect(f"image:path=builtin:{name}")
+    assert spec.params["path"] == f"builtin:{name}"
+    assert EffectSpec.from_json(spec.to_json()) == spec
+    format = stream("yuv420p", 200, 200)
+    box = (60.0, 50.0, 130.0, 140.0)
+    dark, light = (
+        run(make_effect(spec), format, flat(format, (level, 128, 128)), box) for level in (20, 220)
+    )
+    assert (dark[0] == light[0])[core(format, box)].all()
+    # It is mostly of its yellow, and has a mouth or eyes.
+    assert np.median(dark[0][core(format, box)]) > 140
+    assert (dark[0] < 90)[core(format, box)].sum() > 100
+
+
+def test_built_in_pictures_differ_and_an_unknown_one_is_one_clear_line() -> None:
+    assert len({parse_effect(f"image:path=builtin:{name}").params["sha256"] for name in PICTURES}) == len(
+        PICTURES
+    )
+    with pytest.raises(EffectError, match="builtin:frown is unknown: expected one of builtin:smile"):
+        parse_effect("image:path=builtin:frown")
+
+
+def test_a_built_in_picture_that_was_drawn_anew_is_not_the_one_that_was_planned() -> None:
+    with pytest.raises(EffectError, match="changed since the plan"):
+        EffectSpec.checked("image", {"path": "builtin:smile", "sha256": "0" * 64})

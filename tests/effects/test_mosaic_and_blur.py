@@ -23,7 +23,7 @@ def distinct(rows: np.ndarray) -> int:
 @pytest.mark.parametrize("cells", [2, 5, 8, 12])
 def test_a_face_never_gets_more_cells_than_allowed(cells: int) -> None:
     format = stream("yuv444p", 400, 300)
-    effect = Pixelate.of(cells=cells, shape="box", noise=0.0)
+    effect = Pixelate.of(cells=cells, shape="box", noise=0.0, levels=0)
     after = run(effect, format, noise(format, 1), BOX)
     assert distinct(after[0][140, 100:260]) <= cells
     assert distinct(after[0][60:220, 180]) <= cells
@@ -31,14 +31,16 @@ def test_a_face_never_gets_more_cells_than_allowed(cells: int) -> None:
 
 def test_a_small_face_still_gets_cells_of_four_pixels() -> None:
     format = stream("yuv444p", 100, 100)
-    after = run(Pixelate.of(cells=12, shape="box", noise=0.0), format, noise(format, 1), (40, 40, 52, 52))
+    after = run(
+        Pixelate.of(cells=12, shape="box", noise=0.0, levels=0), format, noise(format, 1), (40, 40, 52, 52)
+    )
     assert distinct(after[0][46, 40:52]) <= 4
 
 
 def test_a_cell_is_the_mean_of_all_its_pixels_in_every_plane() -> None:
     format = stream("yuv420p", 400, 300)
     planes = noise(format, 2)
-    after = run(Pixelate.of(cells=8, shape="box", noise=0.0, grow=1.0), format, planes, BOX)
+    after = run(Pixelate.of(cells=8, shape="box", noise=0.0, levels=0, grow=1.0), format, planes, BOX)
     assert abs(int(after[0][60, 100]) - planes[0][60:80, 100:120].mean()) <= 0.51
     for i in (1, 2):
         assert abs(int(after[i][30, 50]) - planes[i][30:40, 50:60].mean()) <= 0.51
@@ -60,7 +62,7 @@ def test_the_noise_stays_with_a_person_and_differs_between_persons() -> None:
     planes = flat(format, (100, 128, 128))
 
     def seen(track_id: int, pts: int, seed: bytes) -> np.ndarray:
-        chain = EffectChain([Pixelate.of(noise=0.2)], format, seed)
+        chain = EffectChain([Pixelate.of(noise=0.2, levels=0)], format, seed)
         return painted(chain, planes, [face(BOX, track_id, pts)])[0][0]
 
     assert np.array_equal(seen(1, 0, b"a"), seen(1, 99, b"a"))
@@ -69,15 +71,84 @@ def test_the_noise_stays_with_a_person_and_differs_between_persons() -> None:
     assert np.abs(seen(1, 0, b"a").astype(int) - 100).max() <= 0.2 * 219 + 1
 
 
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p10le", "nv12", "gray", "yuvj420p"])
+def test_a_mosaic_has_few_levels_and_they_belong_to_the_person(name: str) -> None:
+    format = stream(name, 400, 300)
+    planes = noise(format, 3)
+    for plane in planes:  # a slope, so that the cells' means differ
+        plane[...] = (
+            plane // 4
+            + np.linspace(0, 0.7, plane.shape[1])[:, None][:, : plane.ndim - 1].T.reshape(
+                (1, -1, 1)[: plane.ndim]
+            )
+            * format.color.peak
+        )
+
+    def levels(track_id: int, count: int) -> list[set[int]]:
+        effect = Pixelate.of(levels=count, shape="box", noise=0.3)
+        after, _ = painted(EffectChain([effect], format, b"s"), planes, [face(BOX, track_id)])
+        inside = [after[0][60:220, 100:260], *(plane[40:90, 60:120] for plane in channels(after)[1:])]
+        return [set(np.unique(part).tolist()) for part in inside]
+
+    luma, *chroma = levels(1, 6)
+    assert 3 <= len(luma) <= 8
+    assert all(len(part) <= 14 for part in chroma)
+    assert luma != levels(2, 6)[0]
+    assert luma == levels(1, 6)[0]
+    assert len(levels(1, 0)[0]) > 30
+
+
+def test_averaging_frames_of_a_face_at_rest_gains_nothing() -> None:
+    """Without levels the sensor's noise would let the average tell the cells' means exactly."""
+    format = stream("yuv444p", 400, 300)
+    random = np.random.default_rng(1)
+    scene = random.uniform(60, 180, (4, 6)).repeat(80, 0)[:300].repeat(70, 1)[:, :400]
+    frames = [
+        tuple(np.rint(scene + random.normal(0, 3, scene.shape)).astype(np.uint8) for _ in "yuv")
+        for _ in range(24)
+    ]
+
+    def seen(count: int) -> np.ndarray:
+        chain = EffectChain([Pixelate.of(levels=count, shape="box")], format, b"s")
+        return np.stack([painted(chain, planes, [face(BOX, pts=i)])[0][0] for i, planes in enumerate(frames)])
+
+    def steady(shown: np.ndarray) -> float:
+        return float((np.ptp(shown[:, 70:210, 110:250], axis=0) == 0).mean())
+
+    assert steady(seen(16)) > 0.9
+    assert steady(seen(0)) < 0.9
+
+
+def test_faces_with_equal_cells_give_equal_mosaics() -> None:
+    """What a mosaic promises: nothing of a cell but its mean is told."""
+    format = stream("yuv444p", 400, 300)
+    one = noise(format, 5)
+    other = tuple(plane.copy() for plane in one)
+    for plane in other:
+        for top in range(60, 220, 20):
+            for left in range(100, 260, 20):
+                cell = plane[top : top + 20, left : left + 20]
+                cell[...] = np.random.default_rng(top + left).permutation(cell.ravel()).reshape(20, 20)
+    a, b = (run(Pixelate.of(shape="box", grow=1.0), format, planes, BOX) for planes in (one, other))
+    assert all(np.array_equal(x[60:220, 100:260], y[60:220, 100:260]) for x, y in zip(a, b, strict=True))
+
+
+def test_a_mosaic_of_the_whole_picture_has_more_cells_than_places() -> None:
+    format = stream("yuv420p", 640, 480)
+    planes = noise(format, 1)
+    after = run(Pixelate.of(shape="frame", levels=0), format, planes, (300.0, 200.0, 320.0, 224.0))
+    assert distinct(after[0][210]) > 100
+
+
 def test_many_persons_do_not_fill_the_memory() -> None:
     format = stream()
     effect = Pixelate.of()
     effect.prepare(format, b"")
-    first = effect._noise(0).copy()
+    first = effect._noise(0)[0].copy()
     for track_id in range(1000):
         effect._noise(track_id)
     assert len(effect._noises) <= 256
-    assert np.array_equal(effect._noise(0), first)
+    assert np.array_equal(effect._noise(0)[0], first)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -132,6 +203,6 @@ def test_colour_is_hidden_as_well_as_brightness() -> None:
     format = stream("yuv420p", 400, 300)
     planes = flat(format, (100, 128, 128))
     planes[1][50:90, 70:90] = 200
-    for effect in (Pixelate.of(cells=2, noise=0.0), Blur.of(strength=0.5)):
+    for effect in (Pixelate.of(cells=2, noise=0.0, levels=0), Blur.of(strength=0.5)):
         u = channels(run(effect, format, planes, BOX))[1]
         assert np.ptp(u[40:100, 60:120]) < 40

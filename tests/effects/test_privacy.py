@@ -29,6 +29,7 @@ from facefx.effects.effect import Effect
 from facefx.effects.library.blur import Blur
 from facefx.effects.library.image import Image
 from facefx.effects.library.pixelate import Pixelate
+from facefx.effects.library.scramble import Scramble
 from facefx.effects.library.solid import Solid
 from facefx.effects.shapes import MAX_AREA_RATIO, Outline
 from facefx.values import Face, Patch, StreamFormat
@@ -69,6 +70,8 @@ def every(sticker: str) -> list[Effect]:
         Blur.of(),
         Blur.of(shape="box", strength=0.4, feather=0.0),
         Image.of(path=sticker),
+        Scramble.of(),
+        Scramble.of(shape="box", cells=24, feather=0.1),
     ]
 
 
@@ -89,8 +92,9 @@ class _Leaky(Solid):
 
     name = "leaky"
 
-    def outline(self, face: Face, feather: float) -> Outline:
-        whole = super().outline(face, feather)
+    def outline(self, face: Face, feather: float, grow: float | None = None) -> Outline:
+        whole = super().outline(face, feather, grow)
+        assert isinstance(whole, Outline)
         return Outline(whole.shape, whole.centre, (1.0, 1.0), whole.outer)
 
 
@@ -216,6 +220,7 @@ def test_every_chroma_sample_that_colours_the_face_is_replaced(
     def missed(effect: Solid, box: Box) -> int:
         effect.prepare(format, b"")
         outline = effect.outline(face(box), effect.params.feather)
+        assert isinstance(outline, Outline)
         (cx, cy), (half_x, half_y) = outline.centre, outline.inner
         inner = core(format, (cx - half_x, cy - half_y, cx + half_x, cy + half_y))
         after = run(effect, format, tuple(plane * 0 + 77 for plane in noise(format, 1)), box)
@@ -314,4 +319,4 @@ def test_opencv_is_kept_on_one_core() -> None:
 def test_the_shipped_effects_are_where_users_look(tmp_path: Path) -> None:
     from facefx.effects.registry import effect_names
 
-    assert {"solid", "pixelate", "blur", "image"} <= set(effect_names())
+    assert {"solid", "pixelate", "blur", "image", "scramble", "net"} <= set(effect_names())

@@ -39,7 +39,7 @@ from quality_scenes import Scene, scene, stream
 
 from facefx.config import RunConfig
 from facefx.effects.registry import effect_class, effect_names
-from facefx.effects.samples import lacking, sample_files
+from facefx.effects.samples import lacking, sample_files, samples_of
 from facefx.pipeline.inline import InlineRunner
 from facefx.pipeline.plan import make_analysis
 from facefx.pipeline.stage import Stage
@@ -49,18 +49,20 @@ from facefx.video.probe import probe
 
 # (effect, check): why it cannot be so. The check must fail, or the line goes.
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    (
-        "pixelate",
-        "looks_the_same_in_every_format",
-    ): "its cells end on the chroma grid",
-    ("pixelate", "flicker"): "the edges of its cells go from one chroma column to the next",
+    ("pixelate", "looks_the_same_in_every_format"): "its cells end on the chroma grid",
+    ("pixelate", "looks_the_same_at_any_resolution"): "its cells are whole chroma samples wide",
+    ("scramble", "looks_the_same_in_every_format"): "its cells end on the chroma grid",
+    ("scramble", "looks_the_same_at_any_resolution"): "its cells are whole chroma samples wide",
+    ("sticker", "flicker"): "a picture with hard edges goes with the face by parts of a pixel",
+    ("texture", "flicker"): "a picture with hard edges goes with the face by parts of a pixel",
+    ("scramble", "flicker"): "its cells go from one chroma column to the next with the box",
 }
 
 # Effects that need a file which neither ships nor is made by sample_files: where they are judged instead.
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {"net": "test_net.py: it needs a net, which the test makes"}
 
 # Least change at half strength that is promised, in codes of 8 bits, where it is less than two.
-FAINT: dict[str, float] = {}
+FAINT = {"circles": 1.0}  # the portrait has next to none
 
 FLICKER_CODES = 0.5
 # Frames of real clips in which somebody holds still: the face's luma moves by less than 0.6 codes a frame.
@@ -145,11 +147,11 @@ def test_no_effect_flickers_on_a_face_that_rests(
 
 
 def test_every_effect_is_judged_or_says_where(files: Path) -> None:
-    bare = {
-        name
-        for name in effect_names()
-        if lacking(effect_class(name), sample_files(effect_class(name), files))
-    }
+    bare = set()
+    for name in effect_names():
+        effect, made = effect_class(name), sample_files(effect_class(name), files)
+        if any(lacking(effect, {**made, **sample}) for sample in samples_of(effect)):
+            bare.add(name)
     assert bare <= set(ELSEWHERE), "declare sample_files, or say in ELSEWHERE where they are judged"
     assert all(EXCEPTIONS.values())
     assert all(ELSEWHERE.values())

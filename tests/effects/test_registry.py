@@ -42,6 +42,8 @@ class Negate(Effect):
         patch.planes[0][...] = 251 - patch.planes[0]
 '''
 
+_KINDS = {"choice", "number", "whole number", "colour", "path", "text", "true or false"}
+
 
 @pytest.mark.parametrize(
     ("text", "name", "params"),
@@ -65,7 +67,7 @@ def test_an_effect_is_read_from_a_line(text: str, name: str, params: dict[str, o
     ("text", "said"),
     [
         ("pixlate", "unknown effect 'pixlate', did you mean 'pixelate'?: expected one of "),
-        ("", "unknown effect '': expected one of smooth, blur, image, pixelate, solid"),
+        ("", "unknown effect '': expected one of "),
         (
             "blur:strenght=1",
             "unknown parameter 'strenght', did you mean 'strength'?: expected one of shape, ",
@@ -73,7 +75,7 @@ def test_an_effect_is_read_from_a_line(text: str, name: str, params: dict[str, o
         ("pixelate:cells=40", "parameter 'cells': expected whole number from 2 to 12, got '40'"),
         ("pixelate:cells=many", "parameter 'cells': expected whole number from 2 to 12, got 'many'"),
         ("blur:strength=nan", "parameter 'strength': expected number from 0.02 to 0.5, got 'nan'"),
-        ("solid:shape=round", "parameter 'shape': expected one of ellipse, box, got 'round'"),
+        ("solid:shape=round", "parameter 'shape': expected one of ellipse, box, oval, frame, got 'round'"),
         ("solid:colour=blurple", "parameter 'colour': expected colour #rrggbb or a name, got 'blurple'"),
         ("solid:colour", "expected NAME:param=value,param=value, got 'colour'"),
         ("solid:", "expected NAME:param=value,param=value, got ''"),
@@ -178,5 +180,5 @@ def test_every_parameter_is_explained() -> None:
         assert info.needs
         for param in info.params:
             assert param.description
-            assert param.type in {"choice", "number", "whole number", "colour", "path", "text"}
+            assert param.type in _KINDS
             assert param.range or param.type in {"path", "text"}

@@ -17,7 +17,7 @@ from facefx.effects.samples import Params, lacking, sample_files, samples_of, sl
 class Warp(Fair):
     """Several sliders that rest at 0."""
 
-    class Params(EffectParams):  # type: ignore[assignment]
+    class Params(EffectParams):
         """Parameters."""
 
         slim: float = Field(0.0, ge=0.0, le=1.0, description="One way.")
@@ -27,7 +27,7 @@ class Warp(Fair):
 class Sized(Fair):
     """A size about its default; a switch, and a number without an end, show nothing."""
 
-    class Params(EffectParams):  # type: ignore[assignment]
+    class Params(EffectParams):
         """Parameters."""
 
         on: bool = Field(True, description="A switch.")
@@ -38,7 +38,7 @@ class Sized(Fair):
 class Plain(Fair):
     """Nothing to set."""
 
-    class Params(EffectParams):  # type: ignore[assignment]
+    class Params(EffectParams):
         """Parameters."""
 
 

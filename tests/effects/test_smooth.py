@@ -23,8 +23,8 @@ from effect_makers import (
 )
 from numpy.typing import NDArray
 
+from facefx.effects import shared
 from facefx.effects.chain import EffectChain
-from facefx.effects.library import smooth
 from facefx.effects.library.smooth import Smooth
 from facefx.effects.masks import Mesh
 from facefx.effects.skin import skin_outline
@@ -368,7 +368,7 @@ def test_the_mesh_of_a_face_is_laid_out_once_a_frame(monkeypatch: pytest.MonkeyP
         laid_out.append(face)
         return Mesh(face)
 
-    monkeypatch.setattr(smooth, "Mesh", counted)
+    monkeypatch.setattr(shared, "Mesh", counted)
     format = stream()
     after(format, skin(format), mesh_face((80, 62), 100))
     assert len(laid_out) == 1

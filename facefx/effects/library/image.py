@@ -13,11 +13,12 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from facefx.effects.colour import codes, parse_colour
 from facefx.effects.effect import EffectParams, Rectangle
+from facefx.effects.emoji import PICTURES
 from facefx.effects.kernels import blend, separate_planes
 from facefx.effects.library.solid import cover_solid
-from facefx.effects.picture import make_sticker, place, place_alpha, read_picture, sha256_of
+from facefx.effects.picture import is_built_in, make_sticker, place, place_alpha, read_picture, sha256_of
 from facefx.effects.privacy import PrivacyEffect, PrivacyParams
-from facefx.effects.shapes import MAX_AREA_RATIO, bounded_growth, face_outline, is_empty
+from facefx.effects.shapes import MAX_AREA_RATIO, bounded_growth, is_empty
 from facefx.values import Face, Patch, StreamFormat
 
 __all__ = ["Image"]
@@ -44,7 +45,9 @@ class ImageParams(PrivacyParams):
         "would exceed 2.5 boxes.",
     )
     path: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] = Field(
-        min_length=1, description="A PNG (with alpha) or JPEG file, upright as viewers see it."
+        min_length=1,
+        description="A PNG (with alpha) or JPEG file, upright as viewers see it; or a built-in face, "
+        "builtin: and " + ", ".join(PICTURES) + ".",
     )
     sha256: str = Field(
         "",
@@ -63,7 +66,8 @@ class ImageParams(PrivacyParams):
 class Image(PrivacyEffect):
     """Lay a picture over the face, upright, its proportions kept. The face beneath is replaced too.
 
-    The picture is as large as it takes to cover the grown box, within 2.5 boxes.
+    The picture is as large as it takes to cover the grown box, within 2.5 boxes. With shape=frame it lies
+    in the middle of a picture that is covered whole.
     """
 
     name = "image"
@@ -85,7 +89,7 @@ class Image(PrivacyEffect):
         Raises EffectError where it cannot be used.
         """
         assert isinstance(params, ImageParams)
-        path = str(Path(params.path).expanduser().absolute())
+        path = params.path if is_built_in(params.path) else str(Path(params.path).expanduser().absolute())
         sha256 = params.sha256 or sha256_of(path, cls.name)
         read_picture(path, cls.name, sha256)
         return params.model_copy(update={"path": path, "sha256": sha256})
@@ -102,21 +106,27 @@ class Image(PrivacyEffect):
         self._under = self._sticker.mean if under == "auto" else codes(under, format.color)
 
     def region(self, face: Face) -> Rectangle | None:
-        """The box and the picture over it.
+        """The box, or what else is covered beneath, and the picture over it.
 
         Raises ShapeError for a box that is not finite.
         """
         if is_empty(face.xyxy):
             return None
+        if self.whole_frame:
+            return self._frame_region(face)
         x0, y0, x1, y1 = self._place(face)
-        left, top, right, bottom = face.xyxy
+        oval = self._oval(face, self._under_grow, 0.0)
+        left, top, right, bottom = oval.xyxy if oval is not None else face.xyxy
         return min(x0, left), min(y0, top), max(x1, right), max(y1, bottom)
+
+    @property
+    def _under_grow(self) -> float:
+        return min(self.params.grow, _UNDER_GROW)
 
     def cover(self, patch: Patch, face: Face) -> None:
         """Hide the face, then lay the picture over it."""
-        params, format = self.params, self.format
-        grow = min(params.grow, _UNDER_GROW)
-        cover_solid(patch, face_outline(face.xyxy, params.shape, grow, 0.0, format), self._under)
+        format = self.format
+        cover_solid(patch, self.outline(face, 0.0, self._under_grow), self._under)
         x0, y0, x1, y1 = self._place(face)
         box = x0 - patch.x, y0 - patch.y, x1 - patch.x, y1 - patch.y
         pictures, alpha = self._sticker.level(x1 - x0)
@@ -135,24 +145,39 @@ class Image(PrivacyEffect):
 
     def _place(self, face: Face) -> Rectangle:
         """Where the picture goes: about the box's middle, its proportions kept."""
+        if self.whole_frame:
+            return self._place_in_frame()
         left, top, right, bottom = face.xyxy
         width, height = right - left, bottom - top
         grow = bounded_growth(width, height, self.params.grow, self.format)
         aspect = self._sticker.aspect
         wide = max(width * grow, height * grow * aspect)
         high = wide / aspect
-        fit = self._fit(width, height, wide, high)
         centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
+        beneath, oval = (width, height), self._oval(face, self._under_grow, 0.0)
+        if oval is not None:
+            # It counts as far as it reaches from the box's middle to either side.
+            x0, y0, x1, y1 = oval.xyxy
+            beneath = 2 * max(centre_x - x0, x1 - centre_x), 2 * max(centre_y - y0, y1 - centre_y)
+        fit = self._fit(width * height, beneath, wide, high)
         half_x, half_y = wide * fit / 2, high * fit / 2
         return centre_x - half_x, centre_y - half_y, centre_x + half_x, centre_y + half_y
 
-    def _fit(self, width: float, height: float, wide: float, high: float) -> float:
-        """The largest part of a picture's size that keeps it, with the box, within the area allowed."""
+    def _place_in_frame(self) -> Rectangle:
+        """In the middle of the picture, as large as it fits: it must not show where the face is."""
+        width, height, aspect = self.format.width, self.format.height, self._sticker.aspect
+        wide = min(width, height * aspect)
+        half_x, half_y = wide / 2, wide / aspect / 2
+        return width / 2 - half_x, height / 2 - half_y, width / 2 + half_x, height / 2 + half_y
+
+    def _fit(self, area: float, beneath: tuple[float, float], wide: float, high: float) -> float:
+        """The largest part of a picture's size that keeps it and what is beneath within the area allowed."""
         add_x, add_y = 2 * self.format.column_step, 2 * self.format.line_step
-        limit = MAX_AREA_RATIO * width * height
+        width, height = beneath
 
         def within(fit: float) -> bool:
-            return (max(width, wide * fit) + add_x) * (max(height, high * fit) + add_y) <= limit
+            taken = (max(width, wide * fit) + add_x) * (max(height, high * fit) + add_y)
+            return taken <= MAX_AREA_RATIO * area
 
         if within(1.0):
             return 1.0

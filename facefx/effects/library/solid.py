@@ -6,6 +6,7 @@ from pydantic import Field
 
 from facefx.effects.colour import Colour, codes
 from facefx.effects.kernels import fill_ellipse, fill_mask, separate_planes
+from facefx.effects.oval import Oval
 from facefx.effects.privacy import PrivacyEffect, SoftParams
 from facefx.effects.shapes import Outline
 from facefx.values import Face, Patch, StreamFormat
@@ -34,7 +35,7 @@ class Solid(PrivacyEffect):
 
     def cover(self, patch: Patch, face: Face) -> None:
         """Fill the outline."""
-        if self.params.shape == "box" and not self.params.feather:
+        if self.whole_frame or (self.params.shape == "box" and not self.params.feather):
             # The rectangle itself: its edges are on the chroma grid, so luma and chroma end together.
             with separate_planes(patch) as planes:
                 for plane, value in zip(planes, self._codes, strict=False):  # gray has luma alone
@@ -43,13 +44,15 @@ class Solid(PrivacyEffect):
         cover_solid(patch, self.outline(face, self.params.feather), self._codes, hard=not self.params.feather)
 
 
-def cover_solid(patch: Patch, outline: Outline, values: tuple[int, int, int], *, hard: bool = True) -> None:
+def cover_solid(
+    patch: Patch, outline: Outline | Oval, values: tuple[int, int, int], *, hard: bool = True
+) -> None:
     """Fill an outline with one colour; `hard` allows the quick way, with an edge of a pixel."""
-    if hard and outline.shape == "ellipse" and fill_ellipse(patch, outline, values):
-        return
+    if not isinstance(outline, Oval) and outline.shape == "ellipse" and hard:
+        drawn = fill_ellipse(patch, outline, values)
+        if drawn:
+            return
     with separate_planes(patch) as planes:
-        fill_mask(planes[0], values[0], outline.luma_mask(patch))
-        if len(planes) > 1:
-            mask = outline.chroma_mask(patch)
-            for plane, value in zip(planes[1:], values[1:], strict=True):
-                fill_mask(plane, value, mask)
+        luma, *chroma = outline.masks(patch)
+        for plane, value, mask in zip(planes, values, [luma, *chroma * 2], strict=False):
+            fill_mask(plane, value, mask)

@@ -1,0 +1,135 @@
+"""What all make-up has in common: a place on the face, drawn once, and a weight that is painted."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from facefx.effects.effect import Effect, Family, Need, Rectangle
+from facefx.effects.guided import shrink
+from facefx.effects.kernels import window
+from facefx.effects.masks import Grid, Mesh, Points
+from facefx.effects.paint import Weight, grown
+from facefx.effects.places import present
+from facefx.effects.skin import skin_outline, skin_weight
+from facefx.values import Face, Patch
+
+__all__ = ["Makeup", "Spot", "skin_of"]
+
+# Fade at the edges of the skin, in face diameters: more than a square where 48 of them cross the face, so
+# that a square that is grown again reaches no pixel of the other side.
+_SKIN_FADE = 0.027
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where one face is painted in one frame: outlines and a grid to draw them on.
+
+    outlines: what the effect draws. step: pixels along a square of the grid. strength: 0 where nothing is to
+    be done.
+    """
+
+    mesh: Mesh
+    outlines: Sequence[Points]
+    step: int
+    strength: float
+    region: Rectangle
+
+
+class Makeup(Effect):
+    """A colour effect that paints a region of the mesh.
+
+    A subclass says where (`outlines`), how much of each square (`weight`), and with what (`paint`).
+    `fade` is how far, in face diameters, its weight reaches beyond its outlines; `squares` how finely the
+    weight is drawn: so many squares at least across a face.
+    """
+
+    family: ClassVar[Family] = "colour"
+    needs: ClassVar[frozenset[Need]] = frozenset({"box", "landmarks"})
+    fade: ClassVar[float] = 0.0
+    squares: ClassVar[int] = 256
+
+    @property
+    def strength(self) -> float:
+        """Of the parameters."""
+        strength: float = vars(self.params)["strength"]
+        return strength
+
+    @abstractmethod
+    def outlines(self, mesh: Mesh) -> Sequence[Points]:
+        """What bounds the paint, in pixels of the stored picture; none where the place is turned away."""
+
+    @abstractmethod
+    def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
+        """(height, width) float32 of the grid, 0..1: 0 away from the outlines. It is the caller's."""
+
+    @abstractmethod
+    def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
+        """Change a window of the patch, in place.
+
+        weight: (height, width) float32 of its luma samples, with the strength in it.
+        """
+
+    def region(self, face: Face) -> Rectangle | None:
+        """The outlines' box with its fade, on the grid; None where nothing is to be done."""
+        if not self.strength:
+            return None
+        spot = self._spot(face)
+        return spot.region if spot.strength else None
+
+    def apply(self, patch: Patch, face: Face) -> None:
+        """Draw the weight and paint."""
+        spot = self._spot(face) if self.strength else None
+        rectangle = Patch.rectangle(self.format, spot.region) if spot and spot.strength else None
+        if spot is None or rectangle is None:
+            return
+        patch = window(patch, rectangle)
+        small = self.weight(patch, face, spot, Grid.shrunk(patch, spot.step))
+        part = grown(patch, small * spot.strength, spot.step)
+        if part is not None:
+            self.paint(*part, spot)
+
+    def _spot(self, face: Face) -> Spot:
+        return self.shared.get(face, ("spot", self.name, self.params), lambda: self._found(face))
+
+    def _found(self, face: Face) -> Spot:
+        mesh = self.shared.mesh(face)
+        strength = self.strength * present(mesh)
+        outlines = self.outlines(mesh) if strength else ()
+        step = 1
+        while mesh.size >= 2 * step * self.squares:
+            step *= 2
+        if not outlines:
+            return Spot(mesh, (), step, 0.0, (0.0, 0.0, 0.0, 0.0))
+        return Spot(mesh, outlines, step, strength, self._region(outlines, mesh.size * self.fade, step))
+
+    def _region(self, outlines: Sequence[Points], margin: float, step: int) -> Rectangle:
+        """Edges on squares that are fixed to the picture, so that none shimmers."""
+        step_x, step_y = max(step, self.format.column_step), max(step, self.format.line_step)
+        points = np.concatenate(outlines)
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return (
+            math.floor((left - margin) / step_x) * step_x,
+            math.floor((top - margin) / step_y) * step_y,
+            math.ceil((right + margin) / step_x) * step_x,
+            math.ceil((bottom + margin) / step_y) * step_y,
+        )
+
+
+def skin_of(effect: Effect, patch: Patch, face: Face, mesh: Mesh, grid: Grid) -> Weight:
+    """How much of each square is skin; found once for all effects of a chain that ask on the same grid.
+
+    grid: Grid.shrunk of the patch.
+    """
+
+    def find() -> Weight:
+        step = int(grid.step_x)
+        luma = shrink(patch.planes[0], step, step, grid.size)
+        return skin_weight(mesh, skin_outline(mesh), patch, luma, grid, _SKIN_FADE * mesh.size)
+
+    return effect.shared.get(face, ("makeup skin", grid), find)
