@@ -33,7 +33,7 @@ _SIDE = 512
 
 # Of the window that is shown, in longer sides of the largest face; and how far its middle lies above the
 # face's, so that a hat is in it.
-_WINDOW, _RAISED = 1.8, 0.1
+_WINDOW, _RAISED = 1.9, 0.15
 _SEED = b"gallery"
 _PORTRAIT = "NASA's portrait of Eileen Collins, which comes with facefx"
 _FILES = "files"
