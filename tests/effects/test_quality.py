@@ -160,9 +160,7 @@ def test_no_effect_flickers_on_a_face_that_rests(
 
 
 def test_every_effect_is_judged_or_says_where() -> None:
-    assert set(ELSEWHERE) >= BARE, (
-        "declare samples or sample_files, or say in ELSEWHERE where it is judged"
-    )
+    assert set(ELSEWHERE) >= BARE, "declare samples or sample_files, or say in ELSEWHERE where it is judged"
     assert all(EXCEPTIONS.values())
     assert all(ELSEWHERE.values())
 
