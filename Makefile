@@ -6,6 +6,7 @@
 #   make lint    ruff, format, strict types
 #   make bench   speed, memory, cover and more, judged and written to benchmarks/results/ (SHORT=1: a quick trial; ONLY="speed memory": just these)
 #   make chaos   archives whose workers and drivers are killed, compared byte by byte (SHORT=1: a few of each)
+#   make bench-effects   what each effect costs a face, in chains, and by way of RGB (SHORT=1: a quick trial)
 #   make bench-archive   what a cluster costs beside the work itself, and what a second lane brings
 #   make docs    write docs/cli.md and docs/effects.md again from the code
 #   make pin     write constraints.txt again from a clean environment
@@ -23,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constrain
 # An interpreter that is new enough and able to make virtual environments.
 USABLE := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help demo test test-gpu lint bench bench-archive chaos docs pin clean setup setup-dev
+.PHONY: help demo test test-gpu lint bench bench-effects bench-archive chaos docs pin clean setup setup-dev
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +46,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) $(ONLY)
+
+bench-effects: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) effects
 
 bench-archive: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) archive scale

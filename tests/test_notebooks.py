@@ -19,6 +19,7 @@ def read(path: Path) -> Any:
 # What each must show, as cells with a picture: how many at least, and what one of them calls.
 SHOWN = {
     "01_first_effect": (4, "facefx.faces("),  # a photo's faces are shown drawn
+    "03_effects_and_how_to_write_one": (3, "Tint.of("),  # the effect that the reader writes is seen at work
     "02_archive_on_ray": (2, "sheets"),  # contact sheets, and a chart from the faces of all videos
 }
 

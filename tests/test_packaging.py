@@ -145,6 +145,8 @@ def test_the_gate_runs_what_the_readme_tells() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "docs", "test-gpu", "clean"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "lint", "bench", "bench-effects", "docs", "test-gpu", "clean"]
+)
 def test_make_knows_the_target(target: str) -> None:
     subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)

@@ -13,7 +13,20 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 import facefx
-from facefx.cli import analyze, archive, demo, doctor, effects, models, probe, render, run, trace, verify
+from facefx.cli import (
+    analyze,
+    archive,
+    demo,
+    doctor,
+    effects,
+    gallery,
+    models,
+    probe,
+    render,
+    run,
+    trace,
+    verify,
+)
 from facefx.errors import ExitCode, FacefxError
 
 __all__ = ["app", "main"]
@@ -43,7 +56,7 @@ def _root(
     """Face effects on video: find every face, change its pixels, leave the rest untouched."""
 
 
-for _group in (run, analyze, render, probe, effects, verify, trace, doctor, demo):
+for _group in (run, analyze, render, probe, effects, gallery, verify, trace, doctor, demo):
     _group.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(archive.app, name="archive")

@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -104,12 +105,16 @@ class Effect(ABC):
 
     State derives from (track, pts) alone, so that a frame may be made again, or elsewhere. `shared` keeps
     what one effect of a chain finds out about a face for the next. `who` is for the chain to heed.
+
+    `samples` are settings worth looking at, weakest first, for the gallery and the tests; where there are
+    none, they are derived from the parameters (see effects.samples).
     """
 
     name: ClassVar[str]
     family: ClassVar[Family]
     needs: ClassVar[frozenset[Need]] = frozenset({"box"})
     caution: ClassVar[str] = ""
+    samples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     Params: ClassVar[type[EffectParams]]
 
     format: StreamFormat
@@ -127,6 +132,14 @@ class Effect(ABC):
         Raises EffectError where a file is missing or broken: at the start, not at frame 7,000.
         """
         return params
+
+    @classmethod
+    def sample_files(cls, folder: Path) -> Mapping[str, Any]:
+        """Make the files that its samples need and nothing ships; return the parameters that name them.
+
+        folder: exists, and belongs to the caller. The bytes are the same each time.
+        """
+        return {}
 
     @classmethod
     def wants(cls, params: EffectParams) -> frozenset[Need]:

@@ -1,4 +1,7 @@
-"""Every effect by name: found in the library's modules, checked once, made from a line of text."""
+"""Every effect by name: found in the library's modules and in those of other packages, checked once.
+
+A package has its effects found by an entry point of the group `facefx.effects` that names a module.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pkgutil
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -20,6 +24,7 @@ from facefx.effects.who import Who
 from facefx.errors import EffectError, FacefxError
 
 __all__ = [
+    "GROUP",
     "effect_class",
     "effect_names",
     "make_effect",
@@ -29,15 +34,18 @@ __all__ = [
     "wants",
 ]
 
+GROUP = "facefx.effects"
+"""The group of entry points by which other packages name modules with effects."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @cache
 def _classes() -> Mapping[str, type[Effect]]:
-    """Import every module of the library and gather the effects that it defines, by name."""
+    """Import every module that may hold effects and gather those that it defines, by name."""
     found: dict[str, type[Effect]] = {}
-    for info in sorted(pkgutil.iter_modules(library.__path__), key=lambda info: info.name):
-        for effect in _defined(importlib.import_module(f"{library.__name__}.{info.name}")):
+    for module in (*_shipped(), *_foreign()):
+        for effect in _defined(module):
             if effect.name in found:
                 raise FacefxError(
                     f"effect {effect.name!r} is defined twice: {found[effect.name]} and {effect}"
@@ -46,6 +54,35 @@ def _classes() -> Mapping[str, type[Effect]]:
     return MappingProxyType(
         dict(sorted(found.items(), key=lambda item: (FAMILIES.index(item[1].family), item[0])))
     )
+
+
+def _shipped() -> Iterable[ModuleType]:
+    """The modules of the library."""
+    for info in sorted(pkgutil.iter_modules(library.__path__), key=lambda info: info.name):
+        yield importlib.import_module(f"{library.__name__}.{info.name}")
+
+
+def _foreign() -> Iterable[ModuleType]:
+    """Modules of other packages, each once, in the order of their names and not of installation."""
+    points = {point.value: point for point in entry_points(group=GROUP)}
+    for _, point in sorted(points.items()):
+        try:
+            module = point.load()
+        except Exception as error:
+            raise EffectError(
+                f"effects of the entry point {point.name} = {point.value}: the module cannot be imported: "
+                f"{type(error).__name__}: {error}; mend or uninstall {_package(point)}"
+            ) from error
+        if not inspect.ismodule(module):
+            raise EffectError(
+                f"effects of the entry point {point.name} = {point.value}: expected a module, got "
+                f"{type(module).__name__}; name the module alone"
+            )
+        yield module
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "its package"
 
 
 def _defined(module: ModuleType) -> Iterable[type[Effect]]:

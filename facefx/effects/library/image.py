@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from facefx.effects.colour import codes, parse_colour
@@ -22,6 +26,8 @@ __all__ = ["Image"]
 # The cover beneath is held back so that it does not show around a round picture.
 _UNDER_GROW = 1.1
 _FIT_STEPS = 16
+# The picture that the samples show: a round smiling face, so many pixels wide.
+_SMILEY_PX = 256
 
 
 def _under(text: str) -> str:
@@ -65,8 +71,16 @@ class Image(PrivacyEffect):
     """
 
     name = "image"
+    samples = ({"grow": 1.0}, {}, {"shape": "box", "under": "#20304a"})
     Params = ImageParams
     params: ImageParams
+
+    @classmethod
+    def sample_files(cls, folder: Path) -> Mapping[str, Any]:
+        """Draw a smiling face."""
+        path = folder / "smiley.png"
+        cv2.imwrite(str(path), _smiley())
+        return {"path": str(path)}
 
     @classmethod
     def pinned(cls, params: EffectParams) -> EffectParams:
@@ -172,3 +186,19 @@ class Image(PrivacyEffect):
             middle = (low + top) / 2
             low, top = (middle, top) if within(middle) else (low, middle)
         return low or min(width / wide, height / high)
+
+
+def _smiley() -> NDArray[np.uint8]:
+    """(h, w, 4) blue, green, red, alpha."""
+    picture = np.zeros((_SMILEY_PX, _SMILEY_PX, 4), np.uint8)
+    unit, shift = _SMILEY_PX / 32, 4
+
+    def at(x: float, y: float) -> tuple[int, int]:
+        return round(x * unit * (1 << shift)), round(y * unit * (1 << shift))
+
+    yellow, dark = (60, 200, 250, 255), (40, 50, 60, 255)
+    cv2.ellipse(picture, at(16, 16), at(15, 15), 0, 0, 360, yellow, -1, cv2.LINE_AA, shift)
+    for x in (10.5, 21.5):
+        cv2.ellipse(picture, at(x, 12.5), at(1.8, 2.8), 0, 0, 360, dark, -1, cv2.LINE_AA, shift)
+    cv2.ellipse(picture, at(16, 17), at(8.5, 7), 0, 20, 160, dark, round(1.4 * unit), cv2.LINE_AA, shift)
+    return picture

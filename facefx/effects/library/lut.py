@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,6 +63,17 @@ class Lut(Effect):
     needs = frozenset({"box", "landmarks"})
     Params = LutParams
     params: LutParams
+
+    @classmethod
+    def sample_files(cls, folder: Path) -> Mapping[str, Any]:
+        """Write a table that warms lights and cools shadows."""
+        path = folder / "warm.cube"
+        rows = [
+            f"{red:g} {0.02 + 0.95 * green:g} {0.06 + 0.8 * blue:g}"
+            for blue, green, red in product((0, 1), repeat=3)
+        ]
+        path.write_text("\n".join(["LUT_3D_SIZE 2", *rows, ""]), encoding="utf-8")
+        return {"path": str(path)}
 
     @classmethod
     def pinned(cls, params: EffectParams) -> EffectParams:

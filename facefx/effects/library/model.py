@@ -95,6 +95,11 @@ class Model(AssetEffect):
     """
 
     name = "model"
+    samples = (
+        {"path": "builtin:glasses"},
+        {"path": "builtin:sunglasses"},
+        {"path": "builtin:hat", "kind": "hat"},
+    )
     Params = ModelParams
     params: ModelParams
 

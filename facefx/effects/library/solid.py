@@ -24,6 +24,7 @@ class Solid(PrivacyEffect):
     """Replace the face by one colour: nothing of it is left to be restored. The default."""
 
     name = "solid"
+    samples = ({"grow": 1.0}, {}, {"shape": "box", "colour": "#6e6e6e", "feather": 0.1})
     Params = SolidParams
     params: SolidParams
 

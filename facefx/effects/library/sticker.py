@@ -84,6 +84,11 @@ class Sticker(AssetEffect):
     """
 
     name = "sticker"
+    samples = (
+        {"path": "builtin:hearts", "anchor": "forehead", "width": 0.7, "dy": -0.3},
+        {"path": "builtin:moustache", "dy": 0.1},
+        {"path": "builtin:sparkle", "width": 0.4, "dx": 0.35, "dy": -0.1},
+    )
     Params = StickerParams
     params: StickerParams
 

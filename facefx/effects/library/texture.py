@@ -62,6 +62,7 @@ class Texture(AssetEffect):
     """
 
     name = "texture"
+    samples = ({"path": "builtin:mask", "opacity": 0.5}, {"path": "builtin:mask"}, {"path": "builtin:grid"})
     Params = TextureParams
     params: TextureParams
 
