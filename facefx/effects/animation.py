@@ -19,15 +19,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefx.effects.builtin import BUILTIN, draw_builtin
+from facefx.effects.builtin import draw_builtin
+from facefx.effects.files import BUILTIN, check_pinned
+from facefx.effects.picture import decode_still, picture_bytes
 from facefx.effects.picture_size import picture_kind, picture_size
 from facefx.errors import EffectError
 
-__all__ = ["Animation", "pinned_path", "read_animation", "sha256_of_asset"]
+__all__ = ["Animation", "read_animation", "sha256_of_asset"]
 
 Rgba = NDArray[np.uint8]
 
-_MAX_BYTES = 32 << 20
 _MAX_SIDE_PX = 8192
 _MAX_FRAMES = 500
 # Of all frames together, as they are decoded: four bytes each.
@@ -67,11 +68,6 @@ BLANK: Rgba = np.zeros((1, 1, 4), np.uint8)
 """A frame of one transparent pixel."""
 
 
-def pinned_path(path: str) -> str:
-    """The path that a plan keeps: absolute; the name of a built-in asset as it is."""
-    return path if path.startswith(BUILTIN) else str(Path(path).expanduser().absolute())
-
-
 def sha256_of_asset(path: str, effect: str) -> str:
     """Return the sha256, in hex, of a file, of the names and bytes in a folder, or of what is drawn.
 
@@ -81,10 +77,10 @@ def sha256_of_asset(path: str, effect: str) -> str:
         frames, _ = draw_builtin(path, effect)
         return hashlib.sha256(b"".join(frame.tobytes() for frame in frames)).hexdigest()
     if not Path(path).is_dir():
-        return hashlib.sha256(_bytes(Path(path), effect)).hexdigest()
+        return hashlib.sha256(picture_bytes(path, effect)).hexdigest()
     whole = hashlib.sha256()
     for file in _numbered(Path(path), effect):
-        whole.update(f"{file.name}\n{hashlib.sha256(_bytes(file, effect)).hexdigest()}\n".encode())
+        whole.update(f"{file.name}\n{hashlib.sha256(picture_bytes(file, effect)).hexdigest()}\n".encode())
     return whole.hexdigest()
 
 
@@ -96,12 +92,7 @@ def read_animation(path: str, effect: str, sha256: str = "", fps: float = 25.0) 
     Raises EffectError, in one line, where it is missing, broken, too large, shows nothing, or is not
     the one that was pinned.
     """
-    got = sha256_of_asset(path, effect)
-    if sha256 and got != sha256:
-        raise EffectError(
-            f"effect {effect}: {path} changed since the plan was made: expected sha256 {sha256}, got {got}"
-        )
-    frames, durations = _read(path, effect, fps)
+    frames, durations = _read(path, effect, sha256, fps)
     if not any(frame[..., 3].any() for frame in frames):
         raise EffectError(f"effect {effect}: {path} shows nothing: every pixel is transparent")
     kept = _KEPT_STILL_PX if len(frames) == 1 else _KEPT_FRAME_PX
@@ -109,27 +100,16 @@ def read_animation(path: str, effect: str, sha256: str = "", fps: float = 25.0) 
     return Animation(tuple(_shrunk(frame, kept) for frame in frames), tuple(accumulate(lasting)))
 
 
-def _read(path: str, effect: str, fps: float) -> tuple[Sequence[Rgba], Sequence[int]]:
+def _read(path: str, effect: str, sha256: str, fps: float) -> tuple[Sequence[Rgba], Sequence[int]]:
+    if not path.startswith(BUILTIN) and not Path(path).is_dir():
+        data = picture_bytes(path, effect)  # once: what is held against the plan is what is shown
+        check_pinned(path, effect, sha256, hashlib.sha256(data).hexdigest())
+        return _decoded(data, path, effect)
+    check_pinned(path, effect, sha256, sha256_of_asset(path, effect))
     if path.startswith(BUILTIN):
         return draw_builtin(path, effect)
-    if Path(path).is_dir():
-        frames = _folder(Path(path), effect)
-        return frames, [round(1000 / fps)] * len(frames)
-    return _decoded(_bytes(Path(path), effect), path, effect)
-
-
-def _bytes(path: Path, effect: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise EffectError(f"effect {effect}: picture {path} cannot be read: {reason}") from error
-    if len(data) > _MAX_BYTES:
-        raise EffectError(
-            f"effect {effect}: {path} is larger than {_MAX_BYTES >> 20} MB: use a smaller picture"
-        )
-    return data
+    frames = _folder(Path(path), effect)
+    return frames, [round(1000 / fps)] * len(frames)
 
 
 def _numbered(folder: Path, effect: str) -> list[Path]:
@@ -149,7 +129,7 @@ def _numbered(folder: Path, effect: str) -> list[Path]:
 def _folder(folder: Path, effect: str) -> list[Rgba]:
     frames: list[Rgba] = []
     for file in _numbered(folder, effect):
-        shown, _ = _decoded(_bytes(file, effect), str(file), effect)
+        shown, _ = _decoded(picture_bytes(file, effect), str(file), effect)
         if shown[0].shape != (frames or shown)[0].shape:
             raise EffectError(
                 f"effect {effect}: {file} is {_size(shown[0])} px, those before it {_size(frames[0])}: "
@@ -176,7 +156,7 @@ def _decoded(data: bytes, path: str, effect: str) -> tuple[list[Rgba], list[int]
     _check_pixels(1, width, height, path, effect)
     if kind == "moving":
         return _moving(data, (width, height), path, effect)
-    return [_still(data, path, effect)], [_USUAL_MS]
+    return [_rgba(decode_still(data, path, effect))], [_USUAL_MS]
 
 
 def _check_pixels(count: int, width: int, height: int, path: str, effect: str) -> None:
@@ -205,18 +185,6 @@ def _moving(data: bytes, size: tuple[int, int], path: str, effect: str) -> tuple
         raise EffectError(f"effect {effect}: {path} cannot be decoded: the animation is damaged")
     _check_pixels(len(frames), *size, path, effect)
     return frames, [int(time) for time in found.durations]
-
-
-def _still(data: bytes, path: str, effect: str) -> Rgba:
-    # A JPEG is turned by its EXIF tag only when it is asked for in colour.
-    flag = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    except cv2.error as error:
-        raise EffectError(f"effect {effect}: {path} cannot be decoded: {error.err}") from error
-    if pixels is None:
-        raise EffectError(f"effect {effect}: {path} cannot be decoded: the picture is damaged")
-    return _rgba(pixels)
 
 
 def _rgba(pixels: NDArray[Any]) -> Rgba:

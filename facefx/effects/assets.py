@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
-from facefx.effects.animation import Animation, pinned_path, read_animation, sha256_of_asset
+from facefx.effects.animation import Animation, read_animation, sha256_of_asset
 from facefx.effects.effect import Effect, EffectParams
+from facefx.effects.files import pinned_path
 from facefx.effects.pose import Pose, View, pose_of
 from facefx.values import Face, StreamFormat
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefx.effects.files import BUILTIN
 from facefx.errors import EffectError
 
-__all__ = ["BUILTIN", "builtin_names", "draw_builtin"]
+__all__ = ["builtin_names", "draw_builtin"]
 
-BUILTIN = "builtin:"
 
 Rgba = NDArray[np.uint8]
 Points = NDArray[np.float64]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facefx.effects.files import check_pinned, read_file
 from facefx.errors import EffectError
 from facefx.values import Color
 
@@ -81,12 +81,9 @@ def read_cube(path: str, effect: str, sha256: str | None = None) -> Cube:
     Raises EffectError, one line, where the file is missing, broken, of a wrong size, or not the one that
     was pinned.
     """
-    data = _bytes(path, effect)
+    data = read_file(path, effect, _MAX_BYTES, f"larger than {_MAX_BYTES >> 20} MB", "colour table")
     got = hashlib.sha256(data).hexdigest()
-    if sha256 and got != sha256:
-        raise EffectError(
-            f"effect {effect}: {path} changed since the plan was made: expected sha256 {sha256}, got {got}"
-        )
+    check_pinned(path, effect, sha256, got)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -99,18 +96,6 @@ def read_cube(path: str, effect: str, sha256: str | None = None) -> Cube:
 
 class _Broken(Exception):
     """What is wrong with a file."""
-
-
-def _bytes(path: str, effect: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise EffectError(f"effect {effect}: colour table {path} cannot be read: {reason}") from error
-    if len(data) > _MAX_BYTES:
-        raise EffectError(f"effect {effect}: {path} is larger than {_MAX_BYTES >> 20} MB")
-    return data
 
 
 def _parsed(text: str, sha256: str) -> Cube:

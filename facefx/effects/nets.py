@@ -5,7 +5,6 @@ Effects know no runtime: whoever has one (the pipeline) gives each effect a load
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from facefx.effects.align import TEMPLATES, Template, known_point
+from facefx.effects.files import read_file, unreadable
 from facefx.errors import EffectError
+from facefx.storage import sha256_file
 
 __all__ = [
     "Blend",
@@ -38,6 +39,7 @@ May raise any FacefxError.
 """
 
 _MAX_YAML_BYTES = 1 << 20
+_NO_CARD = "too large for a card of a net: give the YAML file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def read_card(path: Path, effect: str) -> NetCard:
     Raises EffectError with the file, the key and what was wrong.
     """
     try:
-        loaded = yaml.safe_load(_bytes(path, effect).decode())
+        loaded = yaml.safe_load(read_file(path, effect, _MAX_YAML_BYTES, _NO_CARD).decode())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EffectError(f"effect {effect}: {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
@@ -174,27 +176,7 @@ def sha256_of_file(path: Path, effect: str) -> str:
 
     Raises EffectError.
     """
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
+        return sha256_file(path)
     except OSError as error:
-        raise _unreadable(path, effect, error) from error
-    return digest.hexdigest()
-
-
-def _bytes(path: Path, effect: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_YAML_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, effect, error) from error
-    if len(data) > _MAX_YAML_BYTES:
-        raise EffectError(f"effect {effect}: {path} is too large for a card of a net: give the YAML file")
-    return data
-
-
-def _unreadable(path: Path, effect: str, error: OSError) -> EffectError:
-    reason = error.strerror or type(error).__name__
-    return EffectError(f"effect {effect}: {path} cannot be read: {reason}")
+        raise unreadable(path, effect, error) from error

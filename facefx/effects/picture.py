@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from facefx.effects import emoji
 from facefx.effects.colour import image_codes
+from facefx.effects.files import BUILTIN, check_pinned, read_file
 from facefx.errors import EffectError
 from facefx.values import StreamFormat
 
 __all__ = [
     "Sticker",
+    "decode_still",
     "is_built_in",
     "make_sticker",
+    "picture_bytes",
     "place",
     "place_alpha",
     "read_picture",
@@ -28,7 +31,6 @@ __all__ = [
 ]
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-_BUILT_IN = "builtin:"
 _MAX_BYTES = 32 << 20
 _MAX_SIDE_PX = 16384
 _KEPT_SIDE_PX = 2048
@@ -38,13 +40,13 @@ Plane = NDArray[Any]
 
 def is_built_in(path: str) -> bool:
     """True for builtin:NAME, a picture that needs no file."""
-    return path.startswith(_BUILT_IN)
+    return path.startswith(BUILTIN)
 
 
 def _built_in(path: str, effect: str) -> str:
-    name = path.removeprefix(_BUILT_IN)
+    name = path.removeprefix(BUILTIN)
     if name not in emoji.PICTURES:
-        known = ", ".join(_BUILT_IN + known for known in emoji.PICTURES)
+        known = ", ".join(BUILTIN + known for known in emoji.PICTURES)
         raise EffectError(f"effect {effect}: {path} is unknown: expected one of {known}")
     return name
 
@@ -67,11 +69,7 @@ def read_picture(path: str, effect: str, sha256: str | None = None) -> NDArray[n
     Raises EffectError where the file is missing, broken, empty, or not the one that was pinned.
     """
     data = b"" if is_built_in(path) else _bytes(path, effect)
-    got = hashlib.sha256(data).hexdigest() if data else sha256_of(path, effect)
-    if sha256 and got != sha256:
-        raise EffectError(
-            f"effect {effect}: {path} changed since the plan was made: expected sha256 {sha256}, got {got}"
-        )
+    check_pinned(path, effect, sha256, hashlib.sha256(data).hexdigest() if data else sha256_of(path, effect))
     rgba = _decoded(data, path, effect) if data else emoji.draw(_built_in(path, effect))
     rows, columns = np.flatnonzero(rgba[..., 3].any(1)), np.flatnonzero(rgba[..., 3].any(0))
     if not len(rows):
@@ -87,17 +85,17 @@ def read_picture(path: str, effect: str, sha256: str | None = None) -> NDArray[n
     return np.clip(rgba, 0, 1)
 
 
+def picture_bytes(path: str | Path, effect: str) -> bytes:
+    """Return what a picture's file holds.
+
+    Raises EffectError.
+    """
+    too_large = f"larger than {_MAX_BYTES >> 20} MB: use a smaller picture"
+    return read_file(path, effect, _MAX_BYTES, too_large, "picture")
+
+
 def _bytes(path: str, effect: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise EffectError(f"effect {effect}: picture {path} cannot be read: {reason}") from error
-    if len(data) > _MAX_BYTES:
-        raise EffectError(
-            f"effect {effect}: {path} is larger than {_MAX_BYTES >> 20} MB: use a smaller picture"
-        )
+    data = picture_bytes(path, effect)
     if not data.startswith((_PNG, _JPEG)):
         raise EffectError(f"effect {effect}: {path} is not a picture: expected a PNG or JPEG file")
     return data
@@ -110,6 +108,19 @@ def _decoded(data: bytes, path: str, effect: str) -> NDArray[np.float32]:
             raise EffectError(
                 f"effect {effect}: {path} is {width} × {height} px: expected at most {_MAX_SIDE_PX} a side"
             )
+    pixels = decode_still(data, path, effect)
+    parts = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    if parts.ndim == 2:
+        parts = np.repeat(parts[..., None], 3, axis=2)
+    alpha = parts[..., 3:4] if parts.shape[2] == 4 else np.ones_like(parts[..., :1])
+    return np.concatenate([parts[..., 2::-1], alpha], axis=2)
+
+
+def decode_still(data: bytes, path: str, effect: str) -> NDArray[Any]:
+    """Decode a PNG or JPEG: OpenCV's grey, BGR or BGRA of 8 or 16 bits, as a viewer shows it.
+
+    Raises EffectError.
+    """
     # A JPEG is turned by its EXIF tag only when it is asked for in colour.
     flag = cv2.IMREAD_COLOR if data.startswith(_JPEG) else cv2.IMREAD_UNCHANGED
     try:
@@ -118,11 +129,7 @@ def _decoded(data: bytes, path: str, effect: str) -> NDArray[np.float32]:
         raise EffectError(f"effect {effect}: {path} cannot be decoded: {error.err}") from error
     if pixels is None:
         raise EffectError(f"effect {effect}: {path} cannot be decoded: the picture is damaged")
-    parts = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    if parts.ndim == 2:
-        parts = np.repeat(parts[..., None], 3, axis=2)
-    alpha = parts[..., 3:4] if parts.shape[2] == 4 else np.ones_like(parts[..., :1])
-    return np.concatenate([parts[..., 2::-1], alpha], axis=2)
+    return np.asarray(pixels)
 
 
 def to_stored(picture: NDArray[Any], format: StreamFormat) -> NDArray[Any]:

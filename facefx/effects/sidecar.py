@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from facefx.effects.assets import AssetParams
-from facefx.effects.builtin import BUILTIN
+from facefx.effects.files import BUILTIN
 from facefx.errors import EffectError
 
 __all__ = ["with_sidecar"]

@@ -12,9 +12,10 @@ from ar_makers import asset, head, made, shown
 from effect_makers import stream
 from numpy.typing import NDArray
 
-from facefx.effects import animation
-from facefx.effects.animation import Animation, pinned_path, read_animation, sha256_of_asset
+from facefx.effects import animation, picture
+from facefx.effects.animation import Animation, read_animation, sha256_of_asset
 from facefx.effects.builtin import builtin_names, draw_builtin
+from facefx.effects.files import pinned_path
 from facefx.effects.picture_size import picture_kind, picture_size
 from facefx.effects.registry import make_spec
 from facefx.errors import EffectError
@@ -149,7 +150,7 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(animation, "_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(picture, "_MAX_BYTES", 1 << 20)
     refused(written(tmp_path / "large.gif", encoded(".gif") + bytes(1 << 20)), "larger than 1 MB")
 
 

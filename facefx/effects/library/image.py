@@ -14,9 +14,10 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from facefx.effects.colour import codes, parse_colour
 from facefx.effects.effect import EffectParams, Rectangle
 from facefx.effects.emoji import PICTURES
+from facefx.effects.files import pinned_path
 from facefx.effects.kernels import blend, separate_planes
 from facefx.effects.library.solid import cover_solid
-from facefx.effects.picture import is_built_in, make_sticker, place, place_alpha, read_picture, sha256_of
+from facefx.effects.picture import make_sticker, place, place_alpha, read_picture, sha256_of
 from facefx.effects.privacy import PrivacyEffect, PrivacyParams
 from facefx.effects.shapes import MAX_AREA_RATIO, bounded_growth, is_empty
 from facefx.values import Face, Patch, StreamFormat
@@ -89,7 +90,7 @@ class Image(PrivacyEffect):
         Raises EffectError where it cannot be used.
         """
         assert isinstance(params, ImageParams)
-        path = params.path if is_built_in(params.path) else str(Path(params.path).expanduser().absolute())
+        path = pinned_path(params.path)
         sha256 = params.sha256 or sha256_of(path, cls.name)
         read_picture(path, cls.name, sha256)
         return params.model_copy(update={"path": path, "sha256": sha256})

@@ -16,6 +16,7 @@ from pydantic import Field, WithJsonSchema
 from facefx.effects.align import Matrix, put_back, sample, square_of, to_plane
 from facefx.effects.colour import rgb_matrix
 from facefx.effects.effect import Effect, EffectParams, Rectangle
+from facefx.effects.files import check_pinned
 from facefx.effects.kernels import separate_planes, window
 from facefx.effects.masks import Grid, Mesh, Points, soft_masks
 from facefx.effects.nets import Net, NetLoader, read_card, sha256_of_file
@@ -292,8 +293,5 @@ def _unchanged(path: Path, sha256: str) -> str:
     Raises EffectError where it is not the one that was pinned.
     """
     got = sha256_of_file(path, NetEffect.name)
-    if sha256 and got != sha256:
-        raise EffectError(
-            f"effect net: {path} changed since the plan was made: expected sha256 {sha256}, got {got}"
-        )
+    check_pinned(path, NetEffect.name, sha256, got)
     return got

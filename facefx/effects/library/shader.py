@@ -6,7 +6,6 @@ import hashlib
 import math
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, WithJsonSchema
 
 from facefx.effects.effect import EffectParams
+from facefx.effects.files import BUILTIN, check_pinned, pinned_path, read_file
 from facefx.effects.gl import Device, Painter, Picture, builtin_shader, builtin_shaders, find_device
 from facefx.effects.masked import MaskedEffect, MaskedParams, Planes3
 from facefx.errors import EffectError
@@ -23,7 +23,6 @@ __all__ = ["MeshShader", "Shader"]
 
 Plane = NDArray[Any]
 
-_BUILTIN = "builtin:"
 _MAX_BYTES = 64 << 10
 
 
@@ -33,7 +32,7 @@ class ShaderParams(MaskedParams):
     path: Annotated[str, WithJsonSchema({"type": "string", "format": "path"})] = Field(
         min_length=1,
         description="A file with a GLSL function `vec3 effect(vec2 at)`, as docs/shaders.md describes it; or "
-        f"{', '.join(_BUILTIN + name for name in builtin_shaders())}.",
+        f"{', '.join(BUILTIN + name for name in builtin_shaders())}.",
     )
     amount: float = Field(0.5, ge=0.0, le=1.0, description="The shader's own: what it is says the shader.")
     device: Literal["auto", "cpu", "gpu"] = Field(
@@ -71,9 +70,7 @@ class Shader(MaskedEffect):
         Raises EffectError where there is no OpenGL, or where it cannot be read or does not compile.
         """
         assert isinstance(params, ShaderParams)
-        path = params.path
-        if not path.startswith(_BUILTIN):
-            path = str(Path(path).expanduser().absolute())
+        path = pinned_path(params.path)
         source, sha256 = _source(cls.name, path, params.sha256)
         device = find_device(_who(cls.name)) if params.device == "auto" else params.device
         Painter(source, _who(cls.name), path, device).close()
@@ -152,25 +149,16 @@ def _source(name: str, path: str, sha256: str) -> tuple[str, str]:
     Raises EffectError where it cannot be read, is not the one expected, or says what is not its to say.
     """
     who = _who(name)
-    if path.startswith(_BUILTIN):
-        builtin = path.removeprefix(_BUILTIN)
+    if path.startswith(BUILTIN):
+        builtin = path.removeprefix(BUILTIN)
         if builtin not in builtin_shaders():
             raise EffectError(f"{who}: no shader {path}: expected one of {', '.join(builtin_shaders())}")
         data = builtin_shader(builtin).encode()
     else:
-        try:
-            with Path(path).open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise EffectError(f"{who}: shader {path} cannot be read: {reason}") from error
-    if len(data) > _MAX_BYTES:
-        raise EffectError(f"{who}: {path} is larger than {_MAX_BYTES >> 10} KiB: expected a shader's source")
+        too_large = f"larger than {_MAX_BYTES >> 10} KiB: expected a shader's source"
+        data = read_file(path, name, _MAX_BYTES, too_large, "shader")
     got = hashlib.sha256(data).hexdigest()
-    if sha256 and sha256 != got:
-        raise EffectError(
-            f"{who}: {path} changed since the plan was made: expected sha256 {sha256}, got {got}"
-        )
+    check_pinned(path, name, sha256, got)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
