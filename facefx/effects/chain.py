@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -109,15 +109,15 @@ class EffectChain:
         stats = self.stats
         stats.frames += 1
         stats.faces += len(faces)
+        meant = {effect: self._meant(effect, faces) for effect in self.effects}
         for effect in self._groups[0]:
-            meant = self._meant(effect, faces)
-            lacking = sum(_lacks(effect, face) for i, face in enumerate(faces) if i in meant)
+            lacking = sum(_lacks(effect, face) for i, face in enumerate(faces) if i in meant[effect])
             if lacking:
                 stats.skipped[f"{effect.name}: no landmarks"] += lacking
         broken: list[Effect] = []
         while True:
             try:
-                patches = self._render(frame, planes, faces, broken)
+                patches = self._render(frame, planes, faces, meant, broken)
                 break
             except _Failed as failure:
                 effect, cause = failure.effect, failure.__cause__
@@ -137,16 +137,21 @@ class EffectChain:
             effect.close()
 
     def _render(
-        self, frame: int, planes: Planes, faces: Sequence[Face], broken: Sequence[Effect]
+        self,
+        frame: int,
+        planes: Planes,
+        faces: Sequence[Face],
+        meant: Mapping[Effect, Container[int]],
+        broken: Sequence[Effect],
     ) -> list[Patch]:
         patches: list[Patch] = []
         taken: list[tuple[int, int, int, int]] = []
         there = list(faces)  # where each lies once those before have moved it
         for group in self._groups:
-            effects = [(effect, self._meant(effect, faces)) for effect in group if effect not in broken]
+            effects = [effect for effect in group if effect not in broken]
             for i in range(len(faces) if effects else 0):
                 face = there[i]
-                wanted, there[i] = self._wanted([effect for effect, meant in effects if i in meant], face)
+                wanted, there[i] = self._wanted([effect for effect in effects if i in meant[effect]], face)
                 patch = self._cut(frame, planes, [region for _, _, region in wanted])
                 if patch is None:
                     continue
@@ -184,8 +189,7 @@ class EffectChain:
                 continue
             wanted.append((effect, face, region))
             if effect.family == "geometry" and self._moving:
-                moved = effect.moved(face)
-                face = replace(moved, xyxy=_around(face.xyxy, moved.xyxy))
+                face = _moved(effect, face)
         return wanted, face
 
     def _region(self, effect: Effect, face: Face) -> Rectangle | None:
@@ -234,6 +238,14 @@ def _guarded(effect: Effect, patch: Patch, face: Face) -> None:
         effect.apply(patch, face)
     except _FAILURES as error:
         raise _Failed(effect) from error
+
+
+def _moved(effect: Effect, face: Face) -> Face:
+    try:
+        moved = effect.moved(face)
+    except _FAILURES as error:
+        raise _Failed(effect) from error
+    return replace(moved, xyxy=_around(face.xyxy, moved.xyxy))
 
 
 def _lacks(effect: Effect, face: Face) -> bool:

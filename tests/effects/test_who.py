@@ -150,6 +150,25 @@ class _Shove(Reshape):
         return replace(face, xyxy=(x0 + 20, y0, x1 + 20, y1))
 
 
+class _Lost(_Shove):
+    """Does not know where it has moved a face to."""
+
+    name = "lost"
+
+    def moved(self, face: Face) -> Face:
+        raise ZeroDivisionError("nowhere")
+
+
+def test_a_warp_that_loses_the_face_is_left_out_and_the_face_is_hidden_all_the_same() -> None:
+    planes = flat(FORMAT, (90, 128, 128))
+    shown = [plane.copy() for plane in planes]
+    chain = EffectChain([Solid.of(shape="box"), _Lost.of()], FORMAT)
+    for patch in chain.frame(0, planes, [face(SMALL)]):
+        patch.paste(tuple(shown))
+    assert chain.stats.skipped == {"lost: ZeroDivisionError": 1}
+    assert shown[0][10:30, 10:30].max() == 16
+
+
 def test_a_face_that_was_moved_is_hidden_where_it_was_and_where_it_is() -> None:
     planes = flat(FORMAT, (90, 128, 128))
     shown = [plane.copy() for plane in planes]
