@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from facefx.effects.effect import Rectangle
 from facefx.effects.guided import Small, blurred, shrink
 from facefx.effects.kernels import window
-from facefx.effects.masks import Grid, Mask, Mesh, Points
+from facefx.effects.masks import Grid, Mask, Mesh, Points, grid_step
 from facefx.effects.shared import Shared
 from facefx.effects.skin import skin_outline, skin_weight
+from facefx.effects.tone import stepwise
 from facefx.values import Face, Patch, StreamFormat
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "grown",
     "luma_on",
     "on_squares",
+    "present",
     "skin_key",
     "skin_mask",
     "small_luma",
@@ -108,12 +110,13 @@ def face_grid(shared: Shared, face: Face, format: StreamFormat) -> FaceGrid:
 
 def _laid_out(mesh: Mesh, format: StreamFormat) -> FaceGrid:
     outline = skin_outline(mesh)
-    # A power of two fits every chroma grid.
-    step = 2 if format.field_order else 1
-    while mesh.size >= 2 * step * _FACE_SAMPLES:
-        step *= 2
-    part = (mesh.size - _NO_SIZE_PX) / (_FULL_SIZE_PX - _NO_SIZE_PX)
-    return FaceGrid(mesh, outline, step, min(max(part, 0.0), 1.0), on_squares(outline, step, format))
+    step = grid_step(mesh.size, _FACE_SAMPLES, first=2 if format.field_order else 1)
+    return FaceGrid(mesh, outline, step, present(mesh), on_squares(outline, step, format))
+
+
+def present(mesh: Mesh) -> float:
+    """0..1: how much of an effect on skin a face of this size gets."""
+    return stepwise(mesh.size, _NO_SIZE_PX, _FULL_SIZE_PX)
 
 
 def on_squares(points: Points, step: int, format: StreamFormat, margin: float = 0.0) -> Rectangle:

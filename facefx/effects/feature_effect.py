@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facefx.effects.effect import Effect, Family, Need, Rectangle
 from facefx.effects.face_grid import grown, on_squares
 from facefx.effects.kernels import separate_planes, window
-from facefx.effects.masks import Grid, Mask, Mesh, Points
+from facefx.effects.masks import Grid, Mask, Mesh, Points, grid_step
 from facefx.effects.skin_effect import StrengthParams
 from facefx.effects.tone import add_change, stepwise
 from facefx.values import Face, Patch
@@ -84,9 +84,7 @@ class FeatureEffect(Effect):
 
     def _found(self, mesh: Mesh) -> FeaturePlace:
         opened = self.opened(mesh) if mesh.size > _NO_SIZE_PX else []
-        step = 1
-        while mesh.size >= 2 * step * _FACE_SAMPLES:
-            step *= 2
+        step = grid_step(mesh.size, _FACE_SAMPLES)
         points = [each.outline for each in opened]
         region = on_squares(np.concatenate(points), step, self.format) if points else None
         return FeaturePlace(mesh, opened, step, region)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +9,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from facefx.effects.colour import Colour
 from facefx.effects.effect import Effect, Family, Need, Rectangle
+from facefx.effects.face_grid import on_squares, present
 from facefx.effects.guided import shrink
 from facefx.effects.kernels import window
-from facefx.effects.masks import Grid, Mesh, Points
-from facefx.effects.paint import Weight, grown
-from facefx.effects.places import present
+from facefx.effects.masks import Grid, Mesh, Points, grid_step
+from facefx.effects.paint import Pigment, Weight, grown, tint
 from facefx.effects.skin import skin_outline, skin_weight
-from facefx.values import Face, Patch
+from facefx.effects.skin_effect import StrengthParams
+from facefx.values import Color, Face, Patch, StreamFormat
 
-__all__ = ["Makeup", "Spot", "skin_of"]
+__all__ = ["Makeup", "PaintParams", "PaintedMakeup", "Spot", "skin_of"]
 
 # Fade at the edges of the skin, in face diameters: more than a square where 48 of them cross the face, so
 # that a square that is grown again reaches no pixel of the other side.
@@ -53,12 +54,7 @@ class Makeup(Effect):
     needs: ClassVar[frozenset[Need]] = frozenset({"box", "landmarks"})
     fade: ClassVar[float] = 0.0
     squares: ClassVar[int] = 256
-
-    @property
-    def strength(self) -> float:
-        """Of the parameters."""
-        strength: float = vars(self.params)["strength"]
-        return strength
+    params: StrengthParams
 
     @abstractmethod
     def outlines(self, mesh: Mesh) -> Sequence[Points]:
@@ -77,14 +73,14 @@ class Makeup(Effect):
 
     def region(self, face: Face) -> Rectangle | None:
         """The outlines' box with its fade, on the grid; None where nothing is to be done."""
-        if not self.strength:
+        if not self.params.strength:
             return None
         spot = self._spot(face)
         return spot.region if spot.strength else None
 
     def apply(self, patch: Patch, face: Face) -> None:
         """Draw the weight and paint."""
-        spot = self._spot(face) if self.strength else None
+        spot = self._spot(face) if self.params.strength else None
         rectangle = Patch.rectangle(self.format, spot.region) if spot and spot.strength else None
         if spot is None or rectangle is None:
             return
@@ -99,26 +95,39 @@ class Makeup(Effect):
 
     def _found(self, face: Face) -> Spot:
         mesh = self.shared.mesh(face)
-        strength = self.strength * present(mesh)
+        strength = self.params.strength * present(mesh)
         outlines = self.outlines(mesh) if strength else ()
-        step = 1
-        while mesh.size >= 2 * step * self.squares:
-            step *= 2
+        step = grid_step(mesh.size, self.squares)
         if not outlines:
             return Spot(mesh, (), step, 0.0, (0.0, 0.0, 0.0, 0.0))
-        return Spot(mesh, outlines, step, strength, self._region(outlines, mesh.size * self.fade, step))
+        region = on_squares(np.concatenate(outlines), step, self.format, mesh.size * self.fade)
+        return Spot(mesh, outlines, step, strength, region)
 
-    def _region(self, outlines: Sequence[Points], margin: float, step: int) -> Rectangle:
-        """Edges on squares that are fixed to the picture, so that none shimmers."""
-        step_x, step_y = max(step, self.format.column_step), max(step, self.format.line_step)
-        points = np.concatenate(outlines)
-        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        return (
-            math.floor((left - margin) / step_x) * step_x,
-            math.floor((top - margin) / step_y) * step_y,
-            math.ceil((right + margin) / step_x) * step_x,
-            math.ceil((bottom + margin) / step_y) * step_y,
-        )
+
+class PaintParams(StrengthParams):
+    """Parameters of what paints with one colour."""
+
+    colour: Colour
+
+
+class PaintedMakeup(Makeup):
+    """Make-up of one colour. `lightens`: see Pigment."""
+
+    lightens: ClassVar[float] = 2.0
+    params: PaintParams
+
+    def prepare(self, format: StreamFormat, seed: bytes) -> None:
+        """Convert the colour."""
+        super().prepare(format, seed)
+        self.pigment = self.mixed(format.color)
+
+    def mixed(self, color: Color) -> Pigment:
+        """The colour in a stream's codes."""
+        return Pigment.of(self.params.colour, color, lightens=self.lightens)
+
+    def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
+        """Tint."""
+        tint(patch, weight, self.pigment)
 
 
 def skin_of(effect: Effect, patch: Patch, face: Face, mesh: Mesh, grid: Grid) -> Weight:

@@ -23,7 +23,7 @@ from facefx.faces.anchors import anchors
 from facefx.faces.topology import topology
 from facefx.values import Face, Patch
 
-__all__ = ["Fade", "Grid", "Mesh", "soft_mask", "soft_masks"]
+__all__ = ["Fade", "Grid", "Mesh", "grid_step", "soft_mask", "soft_masks"]
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -79,6 +79,20 @@ class Grid:
         origin = np.array((self.x, self.y), np.float32)
         step = np.array((self.step_x, self.step_y), np.float32)
         return np.asarray((points - origin) / step - np.float32(0.5))
+
+
+def grid_step(size: float, samples: int, first: int = 1) -> int:
+    """The largest of first, 2 · first, 4 · first … luma pixels of which so many samples cross a face.
+
+    A power of two fits every chroma grid. size: the face's, in pixels; first: where it has fewer.
+
+    >>> grid_step(100, 64), grid_step(300, 64), grid_step(100, 64, first=2)
+    (1, 4, 2)
+    """
+    step = first
+    while size >= 2 * step * samples:
+        step *= 2
+    return step
 
 
 class Mesh:

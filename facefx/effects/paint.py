@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from facefx.effects.colour import codes
 from facefx.effects.guided import blurred, shrink
 from facefx.effects.kernels import window
+from facefx.effects.tone import add_to
 from facefx.values import Color, Patch
 
 __all__ = ["Pigment", "Weight", "closed", "grown", "shade", "tint"]
@@ -122,7 +123,7 @@ def tint(patch: Patch, weight: Weight, pigment: Pigment, grain_px: float = 0.0) 
         if pigment.shine:
             change += _highlights(luma, mean, grain_px, color) * (pigment.shine * (1 + slope))
         change *= layer.weight
-        _store(layer.luma, luma, change, color.luma_range)
+        add_to(layer.luma, luma, change, color.luma_range)
         _tint_chroma(layer, pigment, held, color)
 
 
@@ -137,7 +138,7 @@ def shade(patch: Patch, change: Weight) -> None:
     curve = (luma - black) * (white - luma)
     curve *= change
     curve *= 1 / (white - black)
-    _store(patch.planes[0], luma, curve, (black, white))
+    add_to(patch.planes[0], luma, curve, (black, white))
 
 
 def _layers(patch: Patch, weight: Weight) -> Iterator[_Layer]:
@@ -185,7 +186,7 @@ def _tint_chroma(layer: _Layer, pigment: Pigment, held: float, color: Color) -> 
     held *= min(vivid, 1.0)
     for plane, old, mean, wanted in zip(layer.chroma, samples, means, (pigment.u, pigment.v), strict=True):
         shift = (wanted - color.neutral) * held - mean
-        _store(plane, old, layer.chroma_weight * shift, color.chroma_range)
+        add_to(plane, old, layer.chroma_weight * shift, color.chroma_range)
 
 
 def _highlights(luma: Weight, mean: float, sigma: float, color: Color) -> Weight:
@@ -193,13 +194,3 @@ def _highlights(luma: Weight, mean: float, sigma: float, color: Color) -> Weight
     floor = mean + _HIGHLIGHT * max(mean - color.luma_range[0], 0)
     soft = blurred(luma, sigma) - floor
     return np.asarray(np.maximum(soft, 0, out=soft))
-
-
-def _store(plane: Plane, samples: Weight, change: Weight, legal: tuple[int, int]) -> None:
-    """Write samples + change, rounded and legal; a code that lies beyond the range already may stay there."""
-    new = cv2.add(samples, change, dtype=cv2.CV_8U if plane.dtype == np.uint8 else cv2.CV_16U)
-    if new.min() < legal[0] or new.max() > legal[1]:
-        old = np.ascontiguousarray(plane)
-        cv2.min(new, cv2.max(old, (legal[1],)), dst=new)
-        cv2.max(new, cv2.min(old, (legal[0],)), dst=new)
-    plane[...] = new

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.effects.masks import Grid, Mesh, Points
+from facefx.effects.tone import stepwise
 
 __all__ = [
     "BROW_POINTS",
@@ -32,8 +33,6 @@ __all__ = [
     "eye_seen",
     "lip_outlines",
     "normals",
-    "present",
-    "ramp",
     "side_seen",
 ]
 
@@ -42,8 +41,6 @@ Side = Literal["left", "right"]
 SIDES: tuple[Side, ...] = ("left", "right")
 """The subject's."""
 
-# A smaller face shows no make-up: none up to the first diameter, all from the second on.
-_NO_SIZE_PX, _FULL_SIZE_PX = 24.0, 40.0
 # The loops of eyes and lips run from corner to corner and back; those of brows have two edges of five points.
 _EYE_HALF, _LIP_HALF, _BROW_EDGE = 8, 10, 5
 # Points of a curve from one landmark to the next.
@@ -59,20 +56,6 @@ _CHEEK = ("ear", "eye_outer", "nose_wing", "mouth_corner", "jaw")
 _EYE_HIDDEN, _EYE_SEEN = 0.02, 0.3
 
 
-def present(mesh: Mesh) -> float:
-    """0..1: how much of an effect a face of this size gets."""
-    return ramp(mesh.size, _NO_SIZE_PX, _FULL_SIZE_PX)
-
-
-def ramp(value: float, low: float, high: float) -> float:
-    """0 up to low, 1 from high on, straight between.
-
-    >>> ramp(3, 0, 4), ramp(5, 0, 4)
-    (0.75, 1.0)
-    """
-    return min(max((value - low) / (high - low), 0.0), 1.0)
-
-
 def side_seen(mesh: Mesh, side: Side) -> float:
     """How much of a cheek is seen, 1 for a frontal face; 0 or less where it is turned away.
 
@@ -86,7 +69,7 @@ def side_seen(mesh: Mesh, side: Side) -> float:
 
 def eye_seen(mesh: Mesh, side: Side) -> float:
     """0..1: how much of what is painted at an eye a turned head shows."""
-    return ramp(side_seen(mesh, side), _EYE_HIDDEN, _EYE_SEEN)
+    return stepwise(side_seen(mesh, side), _EYE_HIDDEN, _EYE_SEEN)
 
 
 def cheek_frame(mesh: Mesh, side: Side) -> tuple[complex, complex, complex]:

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from facefx.effects.masks import Mask
 from facefx.values import Color
 
-__all__ = ["add_change", "curve_table", "lift", "look_up", "mean_under", "ramp", "shift", "stepwise"]
+__all__ = [
+    "add_change",
+    "add_to",
+    "curve_table",
+    "lift",
+    "look_up",
+    "mean_under",
+    "ramp",
+    "shift",
+    "stepwise",
+    "write_legal",
+]
 
 Plane = NDArray[Any]
 
@@ -69,7 +80,7 @@ def look_up(plane: Plane, table: Plane) -> Plane:
 def shift(plane: Plane, weight: Mask, change: float, legal: tuple[int, int]) -> None:
     """Add `change` codes where a weight is 255, in proportion elsewhere, in place."""
     parts = weight if plane.dtype == np.uint8 else weight.astype(plane.dtype)
-    _write(plane, cv2.addWeighted(plane, 1.0, parts, change / 255, 0.0), legal)
+    write_legal(plane, cv2.addWeighted(plane, 1.0, parts, change / 255, 0.0), legal)
 
 
 def add_change(plane: Plane, change: NDArray[np.float32], legal: tuple[int, int]) -> None:
@@ -77,14 +88,23 @@ def add_change(plane: Plane, change: NDArray[np.float32], legal: tuple[int, int]
 
     legal: lowest and highest code that it writes; a code that lies beyond may stay beyond.
     """
+    add_to(plane, plane.astype(np.float32), change, legal)
+
+
+def add_to(
+    plane: Plane, samples: NDArray[np.float32], change: NDArray[np.float32], legal: tuple[int, int]
+) -> None:
+    """Do the same for a plane whose codes are at hand as float32 already."""
     kind = cv2.CV_8U if plane.dtype == np.uint8 else cv2.CV_16U
-    _write(plane, cv2.add(plane.astype(np.float32), change, dtype=kind), legal)
+    write_legal(plane, cv2.add(samples, change, dtype=kind), legal)
 
 
-def _write(plane: Plane, new: Plane, legal: tuple[int, int]) -> None:
+def write_legal(plane: Plane, new: Plane, legal: tuple[int, int]) -> None:
+    """Write new codes into a plane; a code that lies beyond the range already may stay there."""
     if plane.size and (new.min() < legal[0] or new.max() > legal[1]):
-        new = cv2.min(new, cv2.max(plane, (legal[1],)))
-        new = cv2.max(new, cv2.min(plane, (legal[0],)))
+        old = np.ascontiguousarray(plane)  # one of nv12's pairs is none
+        new = cv2.min(new, cv2.max(old, (legal[1],)))
+        new = cv2.max(new, cv2.min(old, (legal[0],)))
     plane[...] = new
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facefx.effects.effect import Rectangle
 from facefx.effects.kernels import window
-from facefx.effects.masks import Mesh
+from facefx.effects.masks import Mesh, grid_step
 from facefx.faces.anchors import anchors
 from facefx.values import Face, Patch
 
@@ -343,9 +343,7 @@ def _places_to_look(
     field: Field, shape: tuple[int, int], first: tuple[float, float], apart: tuple[int, int]
 ) -> Array:
     """(rows, columns, 2) where each sample looks, counted in samples; see _resample."""
-    step = 1
-    while field.unit >= 2 * step * _NODES * max(apart):
-        step *= 2
+    step = grid_step(field.unit, _NODES * max(apart))
     rows, columns = (-(-length // step) + 2 * _MARGIN for length in shape)
     x = np.arange(-_MARGIN, columns - _MARGIN, dtype=np.float32) * step
     y = np.arange(-_MARGIN, rows - _MARGIN, dtype=np.float32) * step

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from makeup_makers import as_face, real_mesh
 
+from facefx.effects.face_grid import present
 from facefx.effects.masks import Grid, Mesh
 from facefx.effects.places import (
     BROW_POINTS,
@@ -19,7 +20,6 @@ from facefx.effects.places import (
     eye_lids,
     eye_seen,
     normals,
-    present,
     side_seen,
 )
 

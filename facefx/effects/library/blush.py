@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import Colour
-from facefx.effects.effect import EffectParams
-from facefx.effects.makeup import Makeup, Spot, skin_of
+from facefx.effects.makeup import PaintedMakeup, PaintParams, Spot, skin_of
 from facefx.effects.masks import Grid, Mesh, Points
-from facefx.effects.paint import Pigment, Weight, tint
-from facefx.effects.places import SIDES, Ellipse, Side, blobs, cheek_frame, ramp, side_seen
+from facefx.effects.paint import Weight
+from facefx.effects.places import SIDES, Ellipse, Side, blobs, cheek_frame, side_seen
 from facefx.effects.skin import skin_outline
-from facefx.values import Face, Patch, StreamFormat
+from facefx.effects.tone import stepwise
+from facefx.values import Face, Patch
 
 __all__ = ["Blush"]
 
@@ -25,7 +25,7 @@ _ALONG, _DOWN = 0.78, 0.56
 _HIDDEN, _SEEN = 0.12, 0.4
 
 
-class BlushParams(EffectParams):
+class BlushParams(PaintParams):
     """Parameters of blush."""
 
     colour: Colour = Field("#d9606f", description="Of the middle of the cheeks at full strength.")
@@ -34,7 +34,7 @@ class BlushParams(EffectParams):
     )
 
 
-class Blush(Makeup):
+class Blush(PaintedMakeup):
     """Paint the cheeks with soft ellipses on the skin: never lighter than the skin is, and on no hair.
 
     The cheek of a turned head that is hardly seen is left out, little by little.
@@ -42,13 +42,9 @@ class Blush(Makeup):
 
     name = "blush"
     squares: ClassVar[int] = 48
+    lightens: ClassVar[float] = 1.0
     Params = BlushParams
     params: BlushParams
-
-    def prepare(self, format: StreamFormat, seed: bytes) -> None:
-        """Convert the colour."""
-        super().prepare(format, seed)
-        self._pigment = Pigment.of(self.params.colour, format.color, lightens=1.0)
 
     def outlines(self, mesh: Mesh) -> Sequence[Points]:
         """The whole skin, of which a chain knows what is hair."""
@@ -59,14 +55,10 @@ class Blush(Makeup):
         drawn = blobs([_spot(spot.mesh, side) for side in SIDES], grid)
         return np.asarray(drawn * skin_of(self, patch, face, spot.mesh, grid))
 
-    def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
-        """Tint."""
-        tint(patch, weight, self._pigment)
-
 
 def _spot(mesh: Mesh, side: Side) -> Ellipse:
     middle, along, down = cheek_frame(mesh, side)
     seen = side_seen(mesh, side)
     # The near cheek of a turned head fills more of the picture than its colour should.
     narrow = 1 / max(seen, 1.0) ** 0.5
-    return Ellipse(middle, _ALONG * narrow * along, _DOWN * down, ramp(seen, _HIDDEN, _SEEN))
+    return Ellipse(middle, _ALONG * narrow * along, _DOWN * down, stepwise(seen, _HIDDEN, _SEEN))

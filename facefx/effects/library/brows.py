@@ -10,13 +10,12 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import Colour
-from facefx.effects.effect import EffectParams
 from facefx.effects.guided import blurred
-from facefx.effects.makeup import Makeup, Spot
+from facefx.effects.makeup import PaintedMakeup, PaintParams, Spot
 from facefx.effects.masks import Grid, Mesh, Points, soft_mask
-from facefx.effects.paint import Pigment, Weight, tint
+from facefx.effects.paint import Weight, tint
 from facefx.effects.places import SIDES, brow_edges, eye_seen
-from facefx.values import Face, Patch, StreamFormat
+from facefx.values import Face, Patch
 
 __all__ = ["Brows"]
 
@@ -27,7 +26,7 @@ _EDGE, _FINE = 0.01, 0.004
 _FILL, _APART, _PLAIN = 0.25, 0.6, 0.06
 
 
-class BrowsParams(EffectParams):
+class BrowsParams(PaintParams):
     """Parameters of brows."""
 
     colour: Colour = Field("#3a2a22", description="Of the hairs at full strength.")
@@ -39,18 +38,14 @@ class BrowsParams(EffectParams):
     )
 
 
-class Brows(Makeup):
+class Brows(PaintedMakeup):
     """Paint the brows: hairs, which are darker, take more of the colour than the skin between them."""
 
     name = "brows"
     fade: ClassVar[float] = 2.5 * _EDGE
+    lightens: ClassVar[float] = 1.6
     Params = BrowsParams
     params: BrowsParams
-
-    def prepare(self, format: StreamFormat, seed: bytes) -> None:
-        """Convert the colour."""
-        super().prepare(format, seed)
-        self._pigment = Pigment.of(self.params.colour, format.color, lightens=1.6)
 
     def outlines(self, mesh: Mesh) -> Sequence[Points]:
         """Both brows; that of the far side grows thin as the head turns away."""
@@ -73,7 +68,7 @@ class Brows(Makeup):
             luma = patch.planes[0][i::fields].astype(np.float32) - self.format.color.luma_range[0]
             hair = _hair(blurred(luma, _FINE * spot.mesh.size), weight[i::fields])
             weight[i::fields] *= _FILL + (1 - _FILL) * hair
-        tint(patch, weight, self._pigment)
+        tint(patch, weight, self.pigment)
 
 
 def _hair(luma: Weight, weight: Weight) -> Weight:

@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from facefx.effects.effect import EffectParams
 from facefx.effects.makeup import Makeup, Spot, skin_of
 from facefx.effects.masks import Grid, Mesh, Points
 from facefx.effects.paint import Weight, shade
-from facefx.effects.places import SIDES, Ellipse, Side, at, blobs, cheek_frame, ramp, side_seen
+from facefx.effects.places import SIDES, Ellipse, Side, at, blobs, cheek_frame, side_seen
 from facefx.effects.skin import skin_outline
+from facefx.effects.skin_effect import StrengthParams
+from facefx.effects.tone import stepwise
 from facefx.values import Face, Patch
 
 __all__ = ["Contour"]
@@ -22,7 +23,7 @@ __all__ = ["Contour"]
 _HIDDEN, _SEEN = 0.12, 0.4
 
 
-class ContourParams(EffectParams):
+class ContourParams(StrengthParams):
     """Parameters of contour."""
 
     strength: float = Field(
@@ -67,7 +68,7 @@ def _places(mesh: Mesh, shade: float, light: float) -> list[Ellipse]:
     """Where it grows darker, with negative weights, and where lighter."""
     found = [_ridge(mesh, light)]
     for side in SIDES:
-        seen = ramp(side_seen(mesh, side), _HIDDEN, _SEEN)
+        seen = stepwise(side_seen(mesh, side), _HIDDEN, _SEEN)
         if seen:
             dark = -seen * shade
             found += [_hollow(mesh, side, dark), _jaw(mesh, side, dark), _nose_side(mesh, side, dark)]

@@ -9,12 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import Colour
-from facefx.effects.effect import EffectParams
-from facefx.effects.makeup import Makeup, Spot
+from facefx.effects.makeup import PaintedMakeup, PaintParams, Spot
 from facefx.effects.masks import Grid, Mesh, Points, soft_mask
-from facefx.effects.paint import Pigment, Weight, tint
+from facefx.effects.paint import Weight
 from facefx.effects.places import LID_POINTS, SIDES, Side, at, eye_lids, eye_seen, normals
-from facefx.values import Face, Patch, StreamFormat
+from facefx.values import Face, Patch
 
 __all__ = ["Eyeliner"]
 
@@ -33,7 +32,7 @@ _LOWER_WIDTH = np.clip(3 * _ALONG - 1, 0, 1)
 _TURN = 0.8
 
 
-class EyelinerParams(EffectParams):
+class EyelinerParams(PaintParams):
     """Parameters of eyeliner."""
 
     colour: Colour = Field("#15100f", description="Of the line at full strength.")
@@ -57,7 +56,7 @@ class EyelinerParams(EffectParams):
     )
 
 
-class Eyeliner(Makeup):
+class Eyeliner(PaintedMakeup):
     """Draw a line on the upper lashes, thicker outwards; it moves as smoothly as the eye does."""
 
     name = "eyeliner"
@@ -65,11 +64,6 @@ class Eyeliner(Makeup):
     squares: ClassVar[int] = 512
     Params = EyelinerParams
     params: EyelinerParams
-
-    def prepare(self, format: StreamFormat, seed: bytes) -> None:
-        """Convert the colour."""
-        super().prepare(format, seed)
-        self._pigment = Pigment.of(self.params.colour, format.color)
 
     def outlines(self, mesh: Mesh) -> Sequence[Points]:
         """Of each eye that is seen: the line, and the lower one."""
@@ -85,10 +79,6 @@ class Eyeliner(Makeup):
         """The lines."""
         mask = soft_mask(spot.outlines, grid, _EDGE * spot.mesh.size)
         return np.asarray(mask * (1 / 255))
-
-    def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
-        """Tint."""
-        tint(patch, weight, self._pigment)
 
 
 def _line(mesh: Mesh, side: Side, thick: float, wing: float) -> Points:

@@ -10,10 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import Colour
-from facefx.effects.effect import EffectParams
-from facefx.effects.makeup import Makeup, Spot
+from facefx.effects.makeup import PaintedMakeup, PaintParams, Spot
 from facefx.effects.masks import Fade, Grid, Mesh, Points, soft_mask, soft_masks
-from facefx.effects.paint import Pigment, Weight, closed, tint
+from facefx.effects.paint import Weight, closed
 from facefx.effects.places import (
     BROW_POINTS,
     LID_POINTS,
@@ -24,7 +23,7 @@ from facefx.effects.places import (
     eye_lids,
     eye_seen,
 )
-from facefx.values import Face, Patch, StreamFormat
+from facefx.values import Face, Patch
 
 __all__ = ["Eyeshadow"]
 
@@ -41,7 +40,7 @@ _AWAY = _BEYOND * np.linspace(0, 1, LID_POINTS, dtype=np.float32)[:, None] ** 4
 _ON_BROW = np.linspace(0, BROW_POINTS - 1, LID_POINTS).round().astype(np.intp)
 
 
-class EyeshadowParams(EffectParams):
+class EyeshadowParams(PaintParams):
     """Parameters of eyeshadow."""
 
     colour: Colour = Field("#75493f", description="At the lashes, at full strength.")
@@ -53,19 +52,15 @@ class EyeshadowParams(EffectParams):
     )
 
 
-class Eyeshadow(Makeup):
+class Eyeshadow(PaintedMakeup):
     """Paint the upper lids from the lash line towards the brow; the eye itself stays."""
 
     name = "eyeshadow"
     fade: ClassVar[float] = 2.5 * _BLUR
     squares: ClassVar[int] = 128
+    lightens: ClassVar[float] = 1.5
     Params = EyeshadowParams
     params: EyeshadowParams
-
-    def prepare(self, format: StreamFormat, seed: bytes) -> None:
-        """Convert the colour."""
-        super().prepare(format, seed)
-        self._pigment = Pigment.of(self.params.colour, format.color, lightens=1.5)
 
     def outlines(self, mesh: Mesh) -> Sequence[Points]:
         """Of each eye that is seen: its steps, the lowest first, and the eye itself."""
@@ -85,10 +80,6 @@ class Eyeshadow(Makeup):
         total = np.add.reduce(steps, dtype=np.float32)
         total *= 1 / (255 * 255 * len(steps))
         return np.asarray(total * cv2.bitwise_not(closed(eyes)))
-
-    def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
-        """Tint."""
-        tint(patch, weight, self._pigment)
 
 
 def _steps(mesh: Mesh, side: Side, height: float) -> list[Points]:

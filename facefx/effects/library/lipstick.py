@@ -9,12 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import Colour
-from facefx.effects.effect import EffectParams
-from facefx.effects.makeup import Makeup, Spot
+from facefx.effects.makeup import PaintedMakeup, PaintParams, Spot
 from facefx.effects.masks import Grid, Mesh, Points, soft_masks
 from facefx.effects.paint import Pigment, Weight, closed, tint
 from facefx.effects.places import lip_outlines
-from facefx.values import Face, Patch, StreamFormat
+from facefx.values import Color, Face, Patch
 
 __all__ = ["Lipstick"]
 
@@ -26,7 +25,7 @@ _LIGHTENS = 1.5
 _SHINE = {"matte": -0.4, "gloss": 0.9}
 
 
-class LipstickParams(EffectParams):
+class LipstickParams(PaintParams):
     """Parameters of lipstick."""
 
     colour: Colour = Field("#b3283f", description="Of the lips at full strength.")
@@ -38,7 +37,7 @@ class LipstickParams(EffectParams):
     )
 
 
-class Lipstick(Makeup):
+class Lipstick(PaintedMakeup):
     """Paint the lips: their shades stay, their means move to the colour; what lies between them stays.
 
     gloss lifts the highlights that are there, matte lowers them; none is added.
@@ -46,15 +45,14 @@ class Lipstick(Makeup):
 
     name = "lipstick"
     fade: ClassVar[float] = 2.5 * _EDGE
+    lightens: ClassVar[float] = _LIGHTENS
     Params = LipstickParams
     params: LipstickParams
 
-    def prepare(self, format: StreamFormat, seed: bytes) -> None:
-        """Convert the colour."""
-        super().prepare(format, seed)
-        self._pigment = Pigment.of(
-            self.params.colour, format.color, lightens=_LIGHTENS, shine=_SHINE[self.params.finish]
-        )
+    def mixed(self, color: Color) -> Pigment:
+        """The colour in a stream's codes, with the finish."""
+        shine = _SHINE[self.params.finish]
+        return Pigment.of(self.params.colour, color, lightens=self.lightens, shine=shine)
 
     def outlines(self, mesh: Mesh) -> Sequence[Points]:
         """The outer outline and the inner one."""
@@ -67,7 +65,7 @@ class Lipstick(Makeup):
 
     def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
         """Tint."""
-        tint(patch, weight, self._pigment, _GRAIN * spot.mesh.size)
+        tint(patch, weight, self.pigment, _GRAIN * spot.mesh.size)
 
 
 def _masks(spot: Spot, grid: Grid) -> tuple[Weight, Weight]:

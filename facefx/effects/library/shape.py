@@ -9,7 +9,7 @@ from pydantic import Field as Parameter
 
 from facefx.effects.effect import Effect, EffectParams, Rectangle
 from facefx.effects.warp import Field, Push, Pushes, both_sides, moved_face, reach_of, warp
-from facefx.values import Face, Patch, StreamFormat
+from facefx.values import Face, Patch
 
 __all__ = ["Shape"]
 
@@ -107,15 +107,8 @@ class Shape(Effect):
 
     def __init__(self, params: EffectParams) -> None:
         super().__init__(params)
-        self._pushes = Pushes(
-            [(push, getattr(self.params, name)) for name, pushes in _SLIDERS.items() for push in pushes]
-        )
-        self._last: tuple[Face, Field | None] | None = None
-
-    def prepare(self, format: StreamFormat, seed: bytes) -> None:
-        """Start without a face."""
-        super().prepare(format, seed)
-        self._last = None
+        values = dict(self.params)
+        self._pushes = Pushes([(push, values[name]) for name, pushes in _SLIDERS.items() for push in pushes])
 
     def region(self, face: Face) -> Rectangle | None:
         """As far as the warp reaches; None where all sliders are 0."""
@@ -134,8 +127,8 @@ class Shape(Effect):
         return face if field is None else moved_face(field, face)
 
     def _field(self, face: Face) -> Field | None:
-        """A face's field, or None where the face is too small; the last is kept, for apply follows region."""
-        if self._last is None or self._last[0] is not face:
-            mesh = self.shared.mesh(face)
-            self._last = face, self._pushes.field(face, mesh) if mesh.size >= _MIN_SIZE_PX else None
-        return self._last[1]
+        """A face's field, or None where the face is too small; found once, for apply follows region."""
+        mesh = self.shared.mesh(face)
+        if mesh.size < _MIN_SIZE_PX:
+            return None
+        return self.shared.get(face, ("warp", self.params), lambda: self._pushes.field(face, mesh))
