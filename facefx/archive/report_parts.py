@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import unicodedata
@@ -11,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from facefx.pipeline.web_page import page_head
 
 __all__ = [
     "amount", "bulk", "facts", "lasting", "link", "page", "plain_json", "plural", "said", "table", "when",
@@ -30,7 +30,11 @@ def said(text: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape("".join(char if _shows(char) else f"\\u{ord(char):04x}" for char in text))
+    return html.escape(_shown(text))
+
+
+def _shown(text: str) -> str:
+    return "".join(char if _shows(char) else f"\\u{ord(char):04x}" for char in text)
 
 
 def _shows(char: str) -> bool:
@@ -127,17 +131,7 @@ def page(title: str, body: Iterable[str]) -> Iterable[str]:
     """The document, in pieces. It names nothing of another place, and runs no script but its own."""
     style = _HERE.with_name("report.css").read_text(encoding="utf-8")
     script = _HERE.with_name("report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file:; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
-    yield (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">\n'
-        f"<title>{_escaped(title)}</title>\n<style>{style}</style></head><body>\n"
-    )
+    noindex = '<meta name="robots" content="noindex">'
+    yield page_head(_shown(title), style, script, "'self' file:", noindex)
     yield from body
     yield f"<script>{script}</script>\n</body></html>\n"

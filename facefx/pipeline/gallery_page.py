@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 import facefx
 from facefx.effects.effect import FAMILIES, Effect
 from facefx.effects.reference import ParamInfo, describe
+from facefx.pipeline.web_page import page_head
 
 __all__ = ["Card", "Picture", "Stage", "gallery_page"]
 
@@ -85,20 +85,9 @@ def gallery_page(cards: Sequence[Card], before: Picture, about: str) -> str:
 def _document(cards: Sequence[Card], before: Picture, about: str) -> Iterator[str]:
     style = _HERE.with_name("gallery.css").read_text(encoding="utf-8")
     script = _HERE.with_name("gallery.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
-    yield (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>facefx: what each effect does</title>\n<style>{style}\n"
-        # Once for all: each picture after lies on the one before.
-        f".pair{{background-image:url({_data(before)})}}</style></head><body>\n"
-    )
+    # Once for all: each picture after lies on the one before.
+    style += f"\n.pair{{background-image:url({_data(before)})}}"
+    yield page_head("facefx: what each effect does", style, script, "data:")
     yield (
         "<header><h1>What each effect does</h1>\n"
         f'<p class="muted">facefx {_said(facefx.__version__)}, on {_said(about)}. '

@@ -9,10 +9,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from effect_makers import mesh_face, painted
+from effect_makers import mesh_face
 from numpy.typing import NDArray
 
-from facefx.effects.chain import EffectChain
 from facefx.effects.colour import image_codes
 from facefx.effects.effect import Effect
 from facefx.effects.library.blemish import Blemish
@@ -172,14 +171,6 @@ def in_codes(format: StreamFormat, rgb: NDArray[np.float32]) -> Planes:
         means = plane.reshape(plane.shape[0] // high, high, plane.shape[1] // wide, wide).mean(axis=(1, 3))
         chroma.append(np.rint(means).astype(dtype))
     return (luma, np.stack(chroma, -1)) if pixels.layout == "semiplanar" else (luma, *chroma)
-
-
-def after(format: StreamFormat, planes: Planes, effect: Effect, *faces: Face) -> Planes:
-    """The frame after one effect, which must not have failed."""
-    chain = EffectChain([effect], format, b"seed")
-    done, _ = painted(chain, planes, faces)
-    assert not chain.stats.skipped, chain.stats.first
-    return done
 
 
 def differences(before: Planes, done: Planes) -> list[NDArray[np.int64]]:

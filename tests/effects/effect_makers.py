@@ -20,6 +20,17 @@ from facefx.values import Color, Face, FaceSource, FieldOrder, Patch, PixelForma
 Box = tuple[float, float, float, float]
 
 WIDTH, HEIGHT = 161, 121  # odd, so that the last chroma sample has half a pixel's company
+ODD_BOXES: tuple[Box, ...] = (
+    (70, 50, 78, 58),
+    (80, 60, 81, 61),
+    (-30, 20, 12, 70),
+    (150, 10, 190, 60),
+    (60, -40, 100, 8),
+    (60, 112, 100, 160),
+    (-20, -20, 200, 160),
+    (159.5, 119.5, 170, 130),
+)
+"""Tiny ones, and some that each edge of a picture of that size cuts, or that hold all of it."""
 NAMES = (
     "yuv420p",
     "yuvj420p",
@@ -138,6 +149,14 @@ def painted(chain: EffectChain, planes: Planes, faces: Sequence[Face]) -> tuple[
     for patch in patches:
         patch.paste(done)
     return done, patches
+
+
+def after(format: StreamFormat, planes: Planes, effect: Effect, *faces: Face) -> Planes:
+    """The frame after one effect, which must not have failed."""
+    chain = EffectChain([effect], format, b"seed")
+    done, _ = painted(chain, planes, faces)
+    assert not chain.stats.skipped, chain.stats.first
+    return done
 
 
 def run(effect: Effect, format: StreamFormat, planes: Planes, *boxes: Box) -> Planes:

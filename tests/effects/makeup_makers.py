@@ -9,10 +9,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from effect_makers import channels, painted, within
+from effect_makers import channels, within
 from numpy.typing import NDArray
 
-from facefx.effects.chain import EffectChain
 from facefx.effects.effect import Effect
 from facefx.effects.library.blush import Blush
 from facefx.effects.library.brows import Brows
@@ -70,14 +69,6 @@ def moved_by(someone: Face, x: float, y: float, track_id: int | None = None) -> 
     assert someone.landmarks is not None
     points = someone.landmarks + np.array((x, y, 0), np.float32)
     return replace(as_face(points), track_id=track_id or someone.track_id)
-
-
-def after(format: StreamFormat, planes: Planes, effect: Effect, *faces: Face) -> Planes:
-    """The frame with one effect on it, which must not have failed."""
-    chain = EffectChain([effect], format, b"seed")
-    done, _ = painted(chain, planes, faces)
-    assert not chain.stats.skipped, chain.stats.first
-    return done
 
 
 def changes(before: Planes, done: Planes) -> list[NDArray[np.int64]]:

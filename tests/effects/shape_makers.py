@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import cv2
+import effect_makers
 import numpy as np
-from effect_makers import mesh_face, noise, painted
+from effect_makers import mesh_face, noise
 from numpy.typing import NDArray
 
 from facefx.effects import warp
-from facefx.effects.chain import EffectChain
 from facefx.effects.library.shape import Shape, ShapeParams
 from facefx.effects.masks import Mesh
 from facefx.faces.anchors import anchors
@@ -81,10 +81,7 @@ HEADS = (
 
 
 def after(format: StreamFormat, planes: Planes, *faces: Face, **sliders: float) -> Planes:
-    chain = EffectChain([Shape.of(**sliders)], format)
-    done, _ = painted(chain, planes, faces)
-    assert not chain.stats.skipped, chain.stats.first
-    return done
+    return effect_makers.after(format, planes, Shape.of(**sliders), *faces)
 
 
 def field_of(face: Face, **sliders: float) -> warp.Field:

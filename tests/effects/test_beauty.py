@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from beauty_makers import EFFECTS, after, beauty, differences, portrait, smiling
-from effect_makers import NAMES, channels, chroma_under, noise, painted, real_face, stream, within
+from beauty_makers import EFFECTS, beauty, differences, portrait, smiling
+from effect_makers import NAMES, after, channels, chroma_under, noise, painted, real_face, stream, within
 from numpy.typing import NDArray
 
 from facefx.effects import face_grid, shared

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beauty_makers import MOLE_AT, SPOT_RADIUS, SPOTS, Pose, after, differences, portrait
-from effect_makers import real_face, stream, within
+from beauty_makers import MOLE_AT, SPOT_RADIUS, SPOTS, Pose, differences, portrait
+from effect_makers import after, real_face, stream, within
 from numpy.typing import NDArray
 
 from facefx.effects.library.blemish import Blemish, unlike_around

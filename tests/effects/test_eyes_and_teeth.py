@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beauty_makers import Pose, after, differences, portrait, tooth
-from effect_makers import mesh_face, real_face, stream, within
+from beauty_makers import Pose, differences, portrait, tooth
+from effect_makers import after, mesh_face, real_face, stream, within
 from numpy.typing import NDArray
 
 from facefx.effects.library.eyes import Eyes

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 import pytest
-from effect_makers import NAMES, Box, channels, face, flat, noise, painted, real_face, run, stream
+from effect_makers import NAMES, ODD_BOXES, channels, face, flat, noise, painted, real_face, run, stream
 from numpy.typing import NDArray
 
 from facefx.effects.chain import EffectChain
@@ -234,17 +234,7 @@ def test_tiny_faces_and_faces_cut_by_each_edge_are_filtered_too(name: str, kind:
     format = stream(name)
     size = {} if kind in {"hue", "negate", "noise", "posterise"} else {"size": 0.25}
     chain = EffectChain([Filter.of(kind=kind, **size)], format, b"seed")
-    boxes: list[Box] = [
-        (70, 50, 78, 58),
-        (80, 60, 81, 61),
-        (-30, 20, 12, 70),
-        (150, 10, 190, 60),
-        (60, -40, 100, 8),
-        (60, 112, 100, 160),
-        (-20, -20, 200, 160),
-        (159.5, 119.5, 170, 130),
-    ]
-    painted(chain, noise(format, 1), [face(box, i) for i, box in enumerate(boxes)])
+    painted(chain, noise(format, 1), [face(box, i) for i, box in enumerate(ODD_BOXES)])
     assert not chain.stats.skipped, chain.stats.first
 
 

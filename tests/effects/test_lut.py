@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from beauty_makers import after, differences, portrait, smiling, write_cube
-from effect_makers import NAMES, noise, painted, stream, within
+from beauty_makers import differences, portrait, smiling, write_cube
+from effect_makers import NAMES, after, noise, painted, stream, within
 
 from facefx.effects.chain import EffectChain
 from facefx.effects.cube import Cube, code_table, read_cube

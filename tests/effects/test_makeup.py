@@ -9,11 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from effect_makers import NAMES, channels, chroma_under, noise, painted, real_face, stream
+from effect_makers import NAMES, after, channels, chroma_under, noise, painted, real_face, stream
 from makeup_makers import (
     EFFECTS,
     SMILING,
-    after,
     allowed,
     as_face,
     changes,

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effect_makers import channels, chroma_under, painted, stream, within
+from effect_makers import after, channels, chroma_under, painted, stream, within
 from makeup_makers import (
     CLOSED,
     EFFECTS,
     OPEN_EYED,
-    after,
     changes,
     inside,
     picture_of,

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from effect_makers import (
-    Box,
+    ODD_BOXES,
     channels,
     core,
     face,
@@ -181,17 +181,7 @@ def test_the_same_frame_gives_the_same_bytes_whatever_came_before(shader: str) -
 @pytest.mark.parametrize("name", ["yuv420p", "yuv411p", "interlaced", "nv12", "gray", "gray10le"])
 def test_tiny_faces_and_faces_cut_by_each_edge_are_drawn_too(name: str) -> None:
     format = stream(name)
-    boxes: list[Box] = [
-        (70, 50, 78, 58),
-        (80, 60, 81, 61),
-        (-30, 20, 12, 70),
-        (150, 10, 190, 60),
-        (60, -40, 100, 8),
-        (60, 112, 100, 160),
-        (-20, -20, 200, 160),
-        (159.5, 119.5, 170, 130),
-    ]
-    after(Shader.of(path="builtin:blur"), format, noise(format, 1), *boxes)
+    after(Shader.of(path="builtin:blur"), format, noise(format, 1), *ODD_BOXES)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from beauty_makers import after, differences, portrait
-from effect_makers import NAMES, flat, mesh_face, real_face, stream, within
+from beauty_makers import differences, portrait
+from effect_makers import NAMES, after, flat, mesh_face, real_face, stream, within
 from numpy.typing import NDArray
 
 from facefx.effects.library.sharpen import Sharpen

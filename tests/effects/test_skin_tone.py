@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beauty_makers import after, differences, portrait
-from effect_makers import flat, mesh_face, real_face, stream, within
+from beauty_makers import differences, portrait
+from effect_makers import after, flat, mesh_face, real_face, stream, within
 from numpy.typing import NDArray
 
 from facefx.effects.library.ruddy import Ruddy

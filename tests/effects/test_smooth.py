@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import effect_makers
 import numpy as np
 import pytest
 from effect_makers import (
@@ -37,10 +38,7 @@ STILLS = ("portrait_1.jpg", "glasses_1.jpg", "man_sofa_1.jpg")
 
 
 def after(format: StreamFormat, planes: Planes, *faces: Face, **params: Any) -> Planes:
-    chain = EffectChain([Smooth.of(**params)], format)
-    done, _ = painted(chain, planes, faces)
-    assert not chain.stats.skipped, chain.stats.first
-    return done
+    return effect_makers.after(format, planes, Smooth.of(**params), *faces)
 
 
 def change(before: Planes, done: Planes) -> NDArray[np.int64]:
