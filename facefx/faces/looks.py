@@ -102,6 +102,7 @@ class Looker:
             self._glance(part[middle], Reason.GRID, self._expected(part[0], part[middle], part[-1]), True)
             if self._is_news(part[0], part[middle], part[-1]):
                 self._look(part[middle], Reason.DISAGREE)
+                self._paired.clear()  # what the glance saw is no longer part of any pair
         self._bisect(part[: middle + 1])
         self._spread(part[middle:])
 
@@ -193,6 +194,8 @@ class Looker:
             for at, regions in self._transients(part[a : b + 1]):
                 self._inspect(part[a + at], Reason.TRANSIENT, regions)
                 found = True
+        if found:
+            self._paired.clear()  # nor is what a glance saw of those frames
         return found
 
     def _transients(self, part: Sequence[Moment]) -> list[tuple[int, list[Box]]]:

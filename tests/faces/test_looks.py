@@ -16,6 +16,7 @@ from face_scripts import (
     WIDTH,
     Actor,
     Picture,
+    Script,
     analyzer,
     batches,
     nobody,
@@ -189,3 +190,16 @@ def test_looks_that_disagree_are_settled_however_still_the_picture_is() -> None:
     found = run(detector, times(120), policy=FacePolicy())
     assert detector.glanced
     assert set(range(30, 90)) <= set(found)
+
+
+def test_a_glance_that_was_wrong_costs_the_look_that_tells_so_and_no_more() -> None:
+    # The look sees everybody anew: who is there before and after it is no news.
+    ghost, clip = steady((200.0, 60.0, 240.0, 110.0), range(35, 36)), batches(times(90))
+
+    def looked(present: Script) -> list[int]:
+        detector = Actor(present, glance=lambda i: [*present(i), *ghost(i)])
+        through(analyzer(detector, clip), clip)
+        assert 35 in {*detector.looked} & {*detector.glanced}, "the test needs a glance that is not believed"
+        return sorted([*detector.looked, *detector.glanced])
+
+    assert looked(steady(FACE, range(90))) == looked(nobody)
