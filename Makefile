@@ -8,7 +8,7 @@
 #   make chaos   archives whose workers and drivers are killed, compared byte by byte (SHORT=1: a few of each)
 #   make bench-effects   what each effect costs a face, in chains, and by way of RGB (SHORT=1: a quick trial)
 #   make bench-archive   what a cluster costs beside the work itself, and what a second lane brings
-#   make docs    write docs/cli.md and docs/effects.md again from the code
+#   make docs    write docs/cli.md, docs/effects.md and the gallery again from the code
 #   make pin     write constraints.txt again from a clean environment
 #   make test-gpu, make clean
 
@@ -61,6 +61,7 @@ docs: $(VENV)/.installed-dev
 	  $(BIN)/python -m facefx.$$page.reference > docs/$$page.md.new; \
 	  mv docs/$$page.md.new docs/$$page.md; \
 	done
+	@$(BIN)/python -m facefx.pipeline.gallery_docs docs
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev

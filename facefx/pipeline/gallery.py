@@ -26,7 +26,7 @@ from facefx.storage import publishing
 from facefx.values import Face, FaceSource, Planes, StreamFormat
 from facefx.video.still_pixels import planes_of
 
-__all__ = ["Gallery", "make_gallery"]
+__all__ = ["Gallery", "everything", "make_cards", "make_gallery"]
 
 _SIDE = 512
 """Pixels across each picture."""
@@ -94,29 +94,45 @@ def make_gallery(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"{folder}: the folder cannot be made: {error.strerror or error}") from error
-    chosen = list(effects) or [*effect_names(), *(PRESET_SIGN + name for name in preset_names())]
-    plans = [_planned(name, folder) for name in dict.fromkeys(chosen)]  # a typo ends it before the work
-    use_one_thread()
-    scene = _scene(_portrait() if photo is None else read_photo(photo), photo or "the portrait")
-    notes: list[str] = []
-    before = scene.picture(scene.planes)
+    chosen = list(effects) or everything()
+    cards, before, notes = make_cards(folder, chosen, photo, progress)
     save_picture(before, folder / "before.png")
-    cards, pictures = [], 1
-    with Nets() as nets:
-        for done, plan in enumerate(plans):
-            card = plan.shown(scene, nets, notes)
-            for stage in card.stages:
-                save_picture(stage.picture, folder / stage.file)
-            cards.append(card)
-            pictures += len(card.stages)
-            if progress is not None:
-                progress(done + 1, len(plans))
+    for stage in (stage for card in cards for stage in card.stages):
+        save_picture(stage.picture, folder / stage.file)
+    pictures = 1 + sum(len(card.stages) for card in cards)
     about = _PORTRAIT if photo is None else Path(photo).name
     page = folder / "index.html"
     with publishing(str(page)) as publication:
         publication.write(gallery_page(cards, before, about).encode("utf-8", "backslashreplace"))
         publication.commit()
-    return Gallery(page, sum(card.family != "" for card in cards), pictures, tuple(notes))
+    return Gallery(page, sum(card.family != "" for card in cards), pictures, notes)
+
+
+def everything() -> list[str]:
+    """The names of all effects in the order in which they run, and of all presets."""
+    return [*effect_names(), *(PRESET_SIGN + name for name in preset_names())]
+
+
+def make_cards(
+    folder: Path,
+    chosen: Sequence[str],
+    photo: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Card], Picture, tuple[str, ...]]:
+    """What is to be shown of effects and presets, the picture before any, and notes, one line each.
+
+    folder: for the files that effects are shown with. The rest as in make_gallery, which raises the same.
+    """
+    plans = [_planned(name, folder) for name in dict.fromkeys(chosen)]  # a typo ends it before the work
+    use_one_thread()
+    scene = _scene(_portrait() if photo is None else read_photo(photo), photo or "the portrait")
+    cards, notes = [], list[str]()
+    with Nets() as nets:
+        for done, plan in enumerate(plans):
+            cards.append(plan.shown(scene, nets, notes))
+            if progress is not None:
+                progress(done + 1, len(plans))
+    return cards, scene.picture(scene.planes), tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from facefx.effects.effect import FAMILIES, Effect
 from facefx.effects.reference import ParamInfo, describe
 from facefx.pipeline.web_page import page_head
 
-__all__ = ["Card", "Picture", "Stage", "gallery_page"]
+__all__ = ["FAMILY_TITLES", "Card", "Picture", "Stage", "gallery_page"]
 
 Picture = NDArray[np.uint8]
 
 _HERE = Path(__file__)
 _QUALITY = 88
-_FAMILIES = {
+FAMILY_TITLES = {
     "geometry": "Shape",
     "colour": "Skin, features and make-up",
     "overlay": "Laid over the face",
@@ -98,7 +98,7 @@ def _document(cards: Sequence[Card], before: Picture, about: str) -> Iterator[st
     yield f"{_contents(groups)}</header>\n<main>\n"
     area = before.shape[0] * before.shape[1]
     for family, group in groups:
-        yield f'<h2 id="{family or "presets"}">{_FAMILIES[family]}</h2>\n'
+        yield f'<h2 id="{family or "presets"}">{FAMILY_TITLES[family]}</h2>\n'
         for card in group:
             yield from _card(card, area)
     yield f"</main>\n<script>{script}</script>\n</body></html>\n"
@@ -109,7 +109,7 @@ def _contents(groups: Iterable[tuple[str, Sequence[Card]]]) -> str:
     for family, group in groups:
         links = " ".join(f'<a href="#{_anchor(card)}">{_said(card.name)}</a>' for card in group)
         lines.append(
-            f'<p><a class="family" href="#{family or "presets"}">{_FAMILIES[family]}</a> {links}</p>\n'
+            f'<p><a class="family" href="#{family or "presets"}">{FAMILY_TITLES[family]}</a> {links}</p>\n'
         )
     return f"<nav>\n{''.join(lines)}</nav>\n"
 

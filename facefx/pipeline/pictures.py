@@ -62,13 +62,14 @@ def read_photo(url: str) -> Picture:
     return upright_rgb(still.format, still.planes)
 
 
-def encoded(picture: Picture, suffix: str = ".png") -> bytes:
-    """A picture as the bytes of a file of that kind.
+def encoded(picture: Picture, suffix: str = ".png", *, quality: int | None = None) -> bytes:
+    """A picture as the bytes of a file of that kind; quality: 0..100, of a WebP.
 
     Raises SinkError for a kind that cannot be written.
     """
+    how = [] if quality is None else [cv2.IMWRITE_WEBP_QUALITY, quality]
     try:
-        fine, data = cv2.imencode(suffix, picture[..., ::-1])
+        fine, data = cv2.imencode(suffix, picture[..., ::-1], how)
     except cv2.error as error:
         raise SinkError(f"pictures cannot be written as {suffix!r}; use .png, .jpg or .webp") from error
     if not fine:
