@@ -33,7 +33,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/facefx demo
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Without a GPU these tests fail here instead of being skipped.
 test-gpu: $(VENV)/.installed-dev
