@@ -152,9 +152,9 @@ def test_codes_come_out_as_by_way_of_rgb(tmp_path: Path, color: Color) -> None:
 def test_the_table_is_converted_for_each_luma_code(tmp_path: Path) -> None:
     cube = read_cube(write_cube(tmp_path / "soft.cube", soft), "lut")
     eight, ten = code_table(cube, Color("bt709")), code_table(cube, Color("bt709", depth=10))
-    assert eight.changes[0].shape == (256 * 33, 33)
+    assert eight.changes.shape == (256 * 33, 33, 4)
     # OpenCV looks up in pictures of fewer than 32768 rows.
-    assert ten.changes[0].shape == (1024 * 31, 31)
+    assert ten.changes.shape == (1024 * 31, 31, 4)
 
 
 @pytest.mark.parametrize("on", ["skin", "face"])
