@@ -51,7 +51,6 @@ from facefx.video.probe import probe
 # (effect, check): why it cannot be so. The check must fail, or the line goes.
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("sticker", "flicker"): "a picture with hard edges goes with the face by parts of a pixel",
-    ("texture", "flicker"): "a picture with hard edges goes with the face by parts of a pixel",
     (
         "scramble",
         "flicker",
