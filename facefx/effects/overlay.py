@@ -49,7 +49,7 @@ class Artwork:
         return width, height
 
     def layer(self, pts: int, scale: float) -> Layer:
-        """The frame of a time at the size that is nearest to `scale` times the asset's own, not above its own.
+        """The frame of a time at the size nearest to `scale` times the asset's own, and not above it.
 
         pts: in the stream's time base. It belongs to the artwork: nobody changes it.
         """
