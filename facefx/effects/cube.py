@@ -167,11 +167,12 @@ def _values(rows: list[str], count: int) -> NDArray[np.float32]:
 class CodeTable:
     """What a colour table adds to each colour of a stream, in codes: a picture to look up in.
 
-    changes: Y, U, V, each (codes · nodes, nodes): for every luma code a tile of U (down) by V (across).
+    changes: (codes · nodes, nodes, 4) of Y, U, V: for every luma code a tile of U (down) by V (across).
+        The fourth is empty: OpenCV looks four numbers up in half the time of three.
     nodes: per tile and way, evenly spread over the chroma codes. scale: nodes by chroma code.
     """
 
-    changes: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+    changes: NDArray[np.float32]
     nodes: int
     scale: float
 
@@ -189,7 +190,7 @@ def code_table(cube: Cube, color: Color) -> CodeTable:
     codes = color.peak + 1
     nodes = min(_NODES, _MOST_ROWS // codes)
     at = np.linspace(0, color.peak, nodes, dtype=np.float32)
-    changes = [np.empty((codes, nodes, nodes), np.float32) for _ in range(3)]
+    changes = np.zeros((codes, nodes, nodes, 4), np.float32)
     k_red, k_blue = color.luma_weights
     k_green = 1 - k_red - k_blue
     black, white = color.luma_range
@@ -207,8 +208,7 @@ def code_table(cube: Cube, color: Color) -> CodeTable:
         gain = (cube.look_up(rgb) - rgb).reshape(len(luma), nodes, nodes, 3)
         luma_gain = gain @ np.array([k_red, k_green, k_blue], np.float32)
         part = slice(first, first + len(luma))
-        changes[0][part] = luma_gain * (white - black)
-        changes[1][part] = (gain[..., 2] - luma_gain) * (span / (2 * (1 - k_blue)))
-        changes[2][part] = (gain[..., 0] - luma_gain) * (span / (2 * (1 - k_red)))
-    flat = tuple(change.reshape(codes * nodes, nodes) for change in changes)
-    return CodeTable((flat[0], flat[1], flat[2]), nodes, (nodes - 1) / color.peak)
+        changes[part, ..., 0] = luma_gain * (white - black)
+        changes[part, ..., 1] = (gain[..., 2] - luma_gain) * (span / (2 * (1 - k_blue)))
+        changes[part, ..., 2] = (gain[..., 0] - luma_gain) * (span / (2 * (1 - k_red)))
+    return CodeTable(changes.reshape(codes * nodes, nodes, 4), nodes, (nodes - 1) / color.peak)

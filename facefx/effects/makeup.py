@@ -12,19 +12,13 @@ import numpy as np
 from facefx.effects.colour import Colour
 from facefx.effects.effect import Effect, Family, Need, Rectangle
 from facefx.effects.face_grid import on_squares, present
-from facefx.effects.guided import shrink
 from facefx.effects.kernels import window
 from facefx.effects.masks import Grid, Mesh, Points, grid_step
 from facefx.effects.paint import Pigment, Weight, grown, tint
-from facefx.effects.skin import skin_outline, skin_weight
 from facefx.effects.skin_effect import StrengthParams
 from facefx.values import Color, Face, Patch, StreamFormat
 
-__all__ = ["Makeup", "PaintParams", "PaintedMakeup", "Spot", "skin_of"]
-
-# Fade at the edges of the skin, in face diameters: more than a square where 48 of them cross the face, so
-# that a square that is grown again reaches no pixel of the other side.
-_SKIN_FADE = 0.027
+__all__ = ["Makeup", "PaintParams", "PaintedMakeup", "Spot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +122,3 @@ class PaintedMakeup(Makeup):
     def paint(self, patch: Patch, weight: Weight, spot: Spot) -> None:
         """Tint."""
         tint(patch, weight, self.pigment)
-
-
-def skin_of(effect: Effect, patch: Patch, face: Face, mesh: Mesh, grid: Grid) -> Weight:
-    """How much of each square is skin; found once for all effects of a chain that ask on the same grid.
-
-    grid: Grid.shrunk of the patch.
-    """
-
-    def find() -> Weight:
-        step = int(grid.step_x)
-        luma = shrink(patch.planes[0], step, step, grid.size)
-        return skin_weight(mesh, skin_outline(mesh), patch, luma, grid, _SKIN_FADE * mesh.size)
-
-    return effect.shared.get(face, ("makeup skin", grid), find)

@@ -49,12 +49,14 @@ class Artwork:
         return width, height
 
     def layer(self, pts: int, scale: float) -> Layer:
-        """The frame of a time at a size that is at least `scale` times the asset's own, less than √2 of that.
+        """The frame of a time at the size nearest to `scale` times the asset's own, and not above it.
 
         pts: in the stream's time base. It belongs to the artwork: nobody changes it.
         """
         frame = self._animation.at(float(pts * self._format.time_base))
-        step = max(0, math.floor(-math.log(max(scale, 1e-6), _RATIO) + 1e-9))
+        # The nearest, not the next larger one: what is drawn smaller than it is loses samples between those
+        # that are taken, and its edges tremble.
+        step = max(0, round(-math.log(max(scale, 1e-6), _RATIO)))
         key = frame, step
         layer = self._made.get(key)
         if layer is None:

@@ -84,16 +84,15 @@ def grown(patch: Patch, small: Weight, step: int) -> tuple[Patch, Weight] | None
 
     small: of squares of `step` pixels, the first in the patch's corner, which lies on the chroma grid.
     """
-    rows, columns = np.flatnonzero(small.any(axis=1)), np.flatnonzero(small.any(axis=0))
-    if not len(rows):
+    left, top, columns, rows = cv2.boundingRect(cv2.compare(small, 0, cv2.CMP_NE))
+    if not rows:
         return None
-    # One square more on each side: growing reaches half a square beyond those that have weight.
-    left, top, right, bottom = columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2
     each_x = max(patch.format.column_step // step, 1)
     each_y = max(patch.format.line_step // step, 1)
-    left, top = max(int(left) // each_x * each_x, 0), max(int(top) // each_y * each_y, 0)
-    right = min(-(-int(right) // each_x) * each_x, small.shape[1])
-    bottom = min(-(-int(bottom) // each_y) * each_y, small.shape[0])
+    # One square more on each side: growing reaches half a square beyond those that have weight.
+    right = min(-(-(left + columns + 1) // each_x) * each_x, small.shape[1])
+    bottom = min(-(-(top + rows + 1) // each_y) * each_y, small.shape[0])
+    left, top = max((left - 1) // each_x * each_x, 0), max((top - 1) // each_y * each_y, 0)
     x, y = patch.x + left * step, patch.y + top * step
     x1, y1 = (
         min(patch.x + right * step, patch.x + patch.width),
@@ -113,13 +112,13 @@ def tint(patch: Patch, weight: Weight, pigment: Pigment, grain_px: float = 0.0) 
     """
     color = patch.format.color
     for layer in _layers(patch, weight):
-        total = float(layer.weight.sum())
+        total = cv2.sumElems(layer.weight)[0]
         if total < _NO_WEIGHT:
             continue
         luma = layer.luma.astype(np.float32)
         mean = float(np.vdot(luma, layer.weight)) / total
         slope, pivot, held = _luma_curve(mean, pigment, color)
-        change = (luma - pivot) * slope
+        change = cv2.addWeighted(luma, slope, luma, 0, -pivot * slope)
         if pigment.shine:
             change += _highlights(luma, mean, grain_px, color) * (pigment.shine * (1 + slope))
         change *= layer.weight
@@ -135,9 +134,8 @@ def shade(patch: Patch, change: Weight) -> None:
     """
     black, white = patch.format.color.luma_range
     luma = patch.planes[0].astype(np.float32)
-    curve = (luma - black) * (white - luma)
+    curve = cv2.multiply(luma - black, white - luma, scale=1 / (white - black))
     curve *= change
-    curve *= 1 / (white - black)
     add_to(patch.planes[0], luma, curve, (black, white))
 
 
@@ -177,7 +175,7 @@ def _luma_curve(mean: float, pigment: Pigment, color: Color) -> tuple[float, flo
 
 
 def _tint_chroma(layer: _Layer, pigment: Pigment, held: float, color: Color) -> None:
-    total = float(layer.chroma_weight.sum()) if layer.chroma else 0.0
+    total = cv2.sumElems(layer.chroma_weight)[0] if layer.chroma else 0.0
     if total < _NO_WEIGHT:
         return
     samples = [plane.astype(np.float32) for plane in layer.chroma]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from functools import cache, lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -62,9 +62,10 @@ def side_seen(mesh: Mesh, side: Side) -> float:
     Measured as the signed area between ear, eye, nose, mouth and jaw against the face's own orientation, so
     that a stored picture may be mirrored.
     """
-    cheek = _area(np.array([mesh.point(f"{side}_{name}") for name in _CHEEK], np.float32))
-    outwards = (-1 if side == "left" else 1) * np.sign(_area(mesh.outline("face_oval")))
-    return float(outwards * cheek) / (mesh.size**2 * _CHEEK_AREA)
+    corners = [at(mesh, f"{side}_{name}") for name in _CHEEK]
+    twice = sum((a.conjugate() * b).imag for a, b in zip(corners, [*corners[1:], corners[0]], strict=True))
+    outwards = -1 if (side == "left") == (_area(mesh.outline("face_oval")) > 0) else 1
+    return outwards * twice / 2 / (mesh.size**2 * _CHEEK_AREA)
 
 
 def eye_seen(mesh: Mesh, side: Side) -> float:
@@ -144,36 +145,46 @@ def blobs(ellipses: Sequence[Ellipse], grid: Grid) -> NDArray[np.float32]:
 
     Each falls as (1 − r²)², where r is the way from its middle to its edge.
     """
-    rows = [(each.centre, each.along, each.across, each.weight) for each in ellipses]
-    centre, along, across, weight = np.array(rows, np.complex128).reshape(-1, 4).T
-    area = (along.conj() * across).imag
-    drawn = np.abs(area) > 1e-3  # others are seen from the side
-    if not drawn.any():
+    # From the middle of the grid in squares, so that numbers stay small enough for float32.
+    middle = complex(grid.x + grid.step_x * grid.width / 2, grid.y + grid.step_y * grid.height / 2)
+    forms = [(each.weight, _form(each, middle, grid)) for each in ellipses]
+    seen = [(weight, form) for weight, form in forms if form is not None]
+    if not seen:
         return np.zeros((grid.height, grid.width), np.float32)
-    # From the middle of the grid, so that squares stay small enough for float32.
-    centre = centre - complex(grid.x + grid.step_x * grid.width / 2, grid.y + grid.step_y * grid.height / 2)
-    # How far a sample lies along one axis is what the other one says: a x + b y + c.
-    first, second = (axis / np.where(drawn, area, 1) for axis in (across, along))
-    lines = [(axis.imag, -axis.real, (axis.conj() * centre).imag) for axis in (first, second)]
-    x = (np.arange(grid.width) + 0.5 - grid.width / 2) * grid.step_x
-    y = (np.arange(grid.height) + 0.5 - grid.height / 2) * grid.step_y
-    squared = _squares(lines, y).astype(np.float32) @ np.stack((np.ones_like(x), x, x * x)).astype(np.float32)
-    fall = np.maximum(1 - squared, 0, out=squared)
+    fall = np.array([form for _, form in seen], np.float32) @ _quadratics(grid.width, grid.height)
+    np.maximum(fall, 0, out=fall)
     fall *= fall
-    weights = weight.real * drawn
-    total = weights.astype(np.float32) @ fall.reshape(len(ellipses), -1)
+    total = np.array([weight for weight, _ in seen], np.float32) @ fall
     return np.asarray(total.reshape(grid.height, grid.width))
 
 
-def _squares(lines: Sequence[Sequence[NDArray[np.float64]]], y: NDArray[Any]) -> NDArray[np.float64]:
-    """(n, len(y), 3): the sum of (a x + b y + c)² in each line of samples, as multiples of 1, x and x²."""
-    total = np.zeros((len(lines[0][0]), len(y), 3))
-    for a, b, c in lines:
-        rest = b[:, None] * y + c[:, None]
-        total[..., 0] += rest * rest
-        total[..., 1] += 2 * a[:, None] * rest
-        total[..., 2] += (a * a)[:, None]
-    return total
+def _form(ellipse: Ellipse, middle: complex, grid: Grid) -> tuple[float, ...] | None:
+    """1 − r² as multiples of 1, x, y, x², xy, y², in samples from the middle of a grid.
+
+    None where it is seen from the side.
+    """
+    area = (ellipse.along.conjugate() * ellipse.across).imag
+    if abs(area) <= 1e-3:
+        return None
+    centre, form = ellipse.centre - middle, [1.0] + [0.0] * 5
+    # How far a sample lies along one axis is what the other one says: a x + b y + c.
+    for axis in (ellipse.across / area, ellipse.along / area):
+        a, b, c = axis.imag * grid.step_x, -axis.real * grid.step_y, (axis.conjugate() * centre).imag
+        for i, part in enumerate((c * c, 2 * a * c, 2 * b * c, a * a, 2 * a * b, b * b)):
+            form[i] -= part
+    return tuple(form)
+
+
+# A face has the same grid in most frames.
+@lru_cache(maxsize=16)
+def _quadratics(width: int, height: int) -> NDArray[np.float32]:
+    """(6, width · height): 1, x, y, x², xy, y² of each sample, from the middle of the grid."""
+    y, x = np.indices((height, width), np.float32).reshape(2, -1)
+    x -= np.float32((width - 1) / 2)
+    y -= np.float32((height - 1) / 2)
+    table = np.stack((np.ones_like(x), x, y, x * x, x * y, y * y))
+    table.flags.writeable = False
+    return table
 
 
 def _two_curves(loop: Points, half: int) -> tuple[Points, Points]:

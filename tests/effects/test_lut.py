@@ -149,12 +149,25 @@ def test_codes_come_out_as_by_way_of_rgb(tmp_path: Path, color: Color) -> None:
     assert off.max() <= 2
 
 
+def test_each_luma_sample_gets_what_its_own_code_does(tmp_path: Path) -> None:
+    """Else fine texture is graded by the mean of the samples that share a chroma sample."""
+    path = write_cube(tmp_path / "soft.cube", soft)
+    luma = np.random.default_rng(3).integers(40, 200, (64, 64)).astype(np.uint8)
+    done = []
+    for name, size in (("yuv420p", 32), ("yuv444p", 64)):
+        planes = (luma, np.full((size, size), 112, np.uint8), np.full((size, size), 152, np.uint8))
+        made = Lut.of(path=path, on="frame")
+        done.append(after(stream(name, 64, 64), planes, made, smiling((30, 30), 50))[0].astype(int))
+    assert np.abs(done[0] - luma).max() > 5
+    assert np.abs(done[0] - done[1]).max() <= 1
+
+
 def test_the_table_is_converted_for_each_luma_code(tmp_path: Path) -> None:
     cube = read_cube(write_cube(tmp_path / "soft.cube", soft), "lut")
     eight, ten = code_table(cube, Color("bt709")), code_table(cube, Color("bt709", depth=10))
-    assert eight.changes[0].shape == (256 * 33, 33)
+    assert eight.changes.shape == (256 * 33, 33, 4)
     # OpenCV looks up in pictures of fewer than 32768 rows.
-    assert ten.changes[0].shape == (1024 * 31, 31)
+    assert ten.changes.shape == (1024 * 31, 31, 4)
 
 
 @pytest.mark.parametrize("on", ["skin", "face"])

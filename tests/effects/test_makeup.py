@@ -219,7 +219,7 @@ def test_frames_shimmer_no_more_than_before(name: str, media: Path, models_dir: 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_a_face_that_grows_onto_the_next_grid_does_not_pop(name: str, models_dir: Path) -> None:
     effect = EFFECTS[name]
-    largest = 2 * effect.squares  # type: ignore[attr-defined]
+    largest = 2 * getattr(effect, "squares", 64)  # the face grid has 64
     format = stream("yuv444p", round(1.3 * largest), round(1.35 * largest))
     before, done = picture_of(format, SKIN), []
     for grown in (0.9999, 1.0001):

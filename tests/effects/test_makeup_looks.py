@@ -215,11 +215,11 @@ def test_brows_darken_hair_more_than_skin(models_dir: Path) -> None:
 def test_effects_of_a_chain_find_the_skin_once(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> None:
     found: list[Any] = []
 
-    def counted(*args: Any) -> Any:
+    def counted(*args: Any, **more: Any) -> Any:
         found.append(args)
-        return skin_weight(*args)
+        return skin_weight(*args, **more)
 
-    monkeypatch.setattr("facefx.effects.makeup.skin_weight", counted)
+    monkeypatch.setattr("facefx.effects.face_grid.skin_weight", counted)
     format, someone = stream("yuv420p", 241, 261), real_mesh(models_dir, (120, 130), 200)
     before = picture_of(format, SKIN, texture=4)
     both = painted(EffectChain([Blush.of(), Contour.of()], format), before, [someone])[0]

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from effect_makers import Box, channels, core, face, flat, noise, painted, run, stream
 
+from facefx.effects.cells import lay_cells
 from facefx.effects.chain import EffectChain
 from facefx.effects.kernels import blur, cell_means, spread_cells
 from facefx.effects.library.blur import Blur
 from facefx.effects.library.pixelate import Pixelate
+from facefx.values import Patch
 
 BOX: Box = (100.0, 60.0, 260.0, 220.0)
+# A picture of sixteen cells of 20 pixels down: such cells are as wide as is asked.
+HEIGHT = 320
 
 
 def distinct(rows: np.ndarray) -> int:
@@ -38,13 +42,41 @@ def test_a_small_face_still_gets_cells_of_four_pixels() -> None:
 
 
 def test_a_cell_is_the_mean_of_all_its_pixels_in_every_plane() -> None:
-    format = stream("yuv420p", 400, 300)
+    format = stream("yuv420p", 400, HEIGHT)
     planes = noise(format, 2)
     after = run(Pixelate.of(cells=8, shape="box", noise=0.0, levels=0, grow=1.0), format, planes, BOX)
     assert abs(int(after[0][60, 100]) - planes[0][60:80, 100:120].mean()) <= 0.51
     for i in (1, 2):
         assert abs(int(after[i][30, 50]) - planes[i][30:40, 50:60].mean()) <= 0.51
         assert (after[i][30:40, 50:60] == after[i][30, 50]).all()
+
+
+def test_samples_on_an_edge_count_in_part() -> None:
+    """Else a mean tells which samples a grid holds, and a picture of another size has other means."""
+    format = stream("yuv444p", 400, HEIGHT)
+    planes = tuple(
+        np.ascontiguousarray(np.broadcast_to(np.arange(400) % 200, (HEIGHT, 400)), np.uint8) for _ in "yuv"
+    )
+    patch = Patch.cut(format, 0, planes, (100, 60, 260, 220))
+    assert patch is not None
+    cells = lay_cells(patch, (100.3, 60.0, 260.3, 220.0), 8, 4)
+    means = cells.means(patch.planes, format, 0)
+    middles = 100 + (cells.columns[1:-2] + cells.columns[2:-1]) / 2
+    assert means[0, 3, 1:4] == pytest.approx(middles[:3] - 0.5)
+    assert means[0, 3, 5:-1] == pytest.approx(middles[4:] - 200.5)
+    assert np.array_equal(means[0], means[2])
+
+
+def test_a_size_that_drifts_keeps_its_cells() -> None:
+    """Else every edge moves in every frame of a detector's box that breathes."""
+    format = stream("yuv420p", 400, 300)
+    sides = set()
+    for grow in np.linspace(0, 8, 17):
+        patch = Patch.cut(format, 0, flat(format, (90, 128, 128)), (50, 20, 350, 280))
+        assert patch is not None
+        sides.add(lay_cells(patch, (100 - grow, 60.0, 260.0 + grow, 220.0), 8, 4).side)
+    assert len(sides) <= 2
+    assert all(160 / 8 <= side <= 176 / 8 * 2 ** (1 / 8) for side in sides)
 
 
 def test_the_grid_moves_with_the_face() -> None:
@@ -121,7 +153,7 @@ def test_averaging_frames_of_a_face_at_rest_gains_nothing() -> None:
 
 def test_faces_with_equal_cells_give_equal_mosaics() -> None:
     """What a mosaic promises: nothing of a cell but its mean is told."""
-    format = stream("yuv444p", 400, 300)
+    format = stream("yuv444p", 400, HEIGHT)
     one = noise(format, 5)
     other = tuple(plane.copy() for plane in one)
     for plane in other:

@@ -127,11 +127,11 @@ def test_it_moves_by_as_little_as_the_face_does(white: str) -> None:
     assert np.diff(places) == pytest.approx(np.full(11, 0.1), abs=0.012)
 
 
-def test_it_is_averaged_down_to_little_more_than_what_is_seen() -> None:
+def test_it_is_averaged_down_to_nearly_what_is_seen() -> None:
     artwork = Artwork(read_animation("builtin:moustache", "x"), stream("yuvj444p"))
     for scale in np.geomspace(0.03, 3, 60):
         wanted = 640 * min(float(scale), 1.0)
-        assert 0.99 <= artwork.layer(0, float(scale)).shape[1] / wanted < 1.46
+        assert 0.82 < artwork.layer(0, float(scale)).shape[1] / wanted < 1.22
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuvj444p", "yuv420p10le", "nv12"])
@@ -182,9 +182,9 @@ def test_no_more_sizes_are_kept_than_fit(monkeypatch: pytest.MonkeyPatch) -> Non
     artwork = Artwork(read_animation("builtin:sparkle", "x"), stream("yuvj444p"))
     for pts in range(24):
         assert artwork.layer(pts, 1.0).shape == (256, 256, 4)
-        assert artwork.layer(pts, 0.4).shape[0] >= 0.4 * 256
+        assert artwork.layer(pts, 0.4).shape[0] >= 0.84 * 0.4 * 256
     assert sum(layer.nbytes for layer in artwork._made.values()) <= 3_000_000
-    assert artwork.layer(0, 1.0) is artwork.layer(0, 0.8)
+    assert artwork.layer(0, 1.0) is artwork.layer(0, 0.9)
 
 
 def test_a_line_of_text_makes_one() -> None:

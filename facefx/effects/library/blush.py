@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import Colour
-from facefx.effects.makeup import PaintedMakeup, PaintParams, Spot, skin_of
-from facefx.effects.masks import Grid, Mesh, Points
-from facefx.effects.paint import Weight
+from facefx.effects.face_grid import FaceSkin
+from facefx.effects.makeup import PaintParams
+from facefx.effects.masks import Mesh
+from facefx.effects.paint import Pigment, grown, tint
 from facefx.effects.places import SIDES, Ellipse, Side, blobs, cheek_frame, side_seen
-from facefx.effects.skin import skin_outline
+from facefx.effects.skin_effect import SkinEffect
 from facefx.effects.tone import stepwise
-from facefx.values import Face, Patch
+from facefx.values import Face, Patch, StreamFormat
 
 __all__ = ["Blush"]
 
@@ -34,26 +32,30 @@ class BlushParams(PaintParams):
     )
 
 
-class Blush(PaintedMakeup):
+class Blush(SkinEffect):
     """Paint the cheeks with soft ellipses on the skin: never lighter than the skin is, and on no hair.
 
     The cheek of a turned head that is hardly seen is left out, little by little.
     """
 
     name = "blush"
-    squares: ClassVar[int] = 48
-    lightens: ClassVar[float] = 1.0
     Params = BlushParams
     params: BlushParams
 
-    def outlines(self, mesh: Mesh) -> Sequence[Points]:
-        """The whole skin, of which a chain knows what is hair."""
-        return [skin_outline(mesh)]
+    def prepare(self, format: StreamFormat, seed: bytes) -> None:
+        """Convert the colour."""
+        super().prepare(format, seed)
+        self.pigment = Pigment.of(self.params.colour, format.color, lightens=1.0)
 
-    def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
-        """Two ellipses on the skin."""
-        drawn = blobs([_spot(spot.mesh, side) for side in SIDES], grid)
-        return np.asarray(drawn * skin_of(self, patch, face, spot.mesh, grid))
+    def retouch(self, patch: Patch, face: Face, skin: FaceSkin, strength: float) -> None:
+        """Tint two ellipses of the skin."""
+        mesh = self.shared.mesh(face)
+        weight = blobs([_spot(mesh, side) for side in SIDES], skin.grid)
+        weight *= skin.weight
+        weight *= np.float32(strength)
+        part = grown(skin.part, weight, int(skin.grid.step_x))
+        if part is not None:
+            tint(*part, self.pigment)
 
 
 def _spot(mesh: Mesh, side: Side) -> Ellipse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,8 +11,9 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import Colour
+from facefx.effects.guided import blurred
 from facefx.effects.makeup import PaintedMakeup, PaintParams, Spot
-from facefx.effects.masks import Fade, Grid, Mesh, Points, soft_mask, soft_masks
+from facefx.effects.masks import Fade, Grid, Mesh, Points, soft_masks
 from facefx.effects.paint import Weight, closed
 from facefx.effects.places import (
     BROW_POINTS,
@@ -74,12 +76,15 @@ class Eyeshadow(PaintedMakeup):
     def weight(self, patch: Patch, face: Face, spot: Spot, grid: Grid) -> Weight:
         """Steps, blurred into a slope; the eye is cut out."""
         count, size = len(_LEVELS) + 1, spot.mesh.size
-        fade: Fade = "across"
-        steps = soft_masks([(spot.outlines[i::count], fade) for i in range(count - 1)], grid, _BLUR * size)
-        eyes = soft_mask(spot.outlines[count - 1 :: count], grid, _EDGE * size)
+        # All drawn in one go with the eye's narrow edge; the wider blur of the steps comes on top.
+        regions: list[tuple[Sequence[Points], Fade]] = [
+            (spot.outlines[i::count], "across") for i in range(count)
+        ]
+        *steps, eyes = soft_masks(regions, grid, _EDGE * size)
         total = np.add.reduce(steps, dtype=np.float32)
-        total *= 1 / (255 * 255 * len(steps))
-        return np.asarray(total * cv2.bitwise_not(closed(eyes)))
+        total = blurred(total, math.sqrt(_BLUR**2 - _EDGE**2) * size / spot.step)
+        scale = 1 / (255 * 255 * len(steps))
+        return np.asarray(cv2.multiply(total, cv2.bitwise_not(closed(eyes)), scale=scale, dtype=cv2.CV_32F))
 
 
 def _steps(mesh: Mesh, side: Side, height: float) -> list[Points]:

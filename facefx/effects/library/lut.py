@@ -28,6 +28,7 @@ __all__ = ["Lut"]
 _HDR = {16: "PQ", 18: "HLG"}
 
 Plane = NDArray[Any]
+Change = NDArray[np.float32]
 
 
 class LutParams(StrengthParams):
@@ -163,33 +164,36 @@ class Lut(Effect):
                         change = cv2.multiply(change, mask, scale=strength / 255, dtype=cv2.CV_32F)
                     add_change(views[j], change, color.chroma_range if j else color.luma_range)
 
-    def _changes(self, planes: list[Plane]) -> list[NDArray[np.float32]]:
+    def _changes(self, planes: list[Plane]) -> list[Change]:
         """What the table adds to each plane's codes: luma and chroma brought to each other's samples."""
         luma, chroma = planes[0], planes[1:]
-        scale = np.float32(self._table.scale)
         if not chroma:
-            grey = np.full(luma.shape, self.format.color.neutral * scale, np.float32)
-            return [self._looked_up(0, luma, grey, grey)]
+            grey = np.full(luma.shape, self.format.color.neutral * self._table.scale, np.float32)
+            return [self._looked_up(luma, grey, grey)[0]]
+        u, v = (plane.astype(np.float32) * np.float32(self._table.scale) for plane in chroma)
         pixels = self.format.pixels
-        nodes = [plane.astype(np.float32) * scale for plane in chroma]
         if not (pixels.shift_x or pixels.shift_y):
-            return [self._looked_up(i, luma, nodes[0], nodes[1]) for i in range(3)]
-        rows, columns = nodes[0].shape
-        size = columns << pixels.shift_x, rows << pixels.shift_y
-        wide = [
-            cv2.resize(node, size, interpolation=cv2.INTER_LINEAR)[: luma.shape[0], : luma.shape[1]]
-            for node in nodes
-        ]
-        changes = [self._looked_up(0, luma, wide[0], wide[1])]
-        right, below = size[0] - luma.shape[1], size[1] - luma.shape[0]
-        if right or below:
-            luma = cv2.copyMakeBorder(luma, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        luma = cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA)
-        return changes + [self._looked_up(i, luma, nodes[0], nodes[1]) for i in (1, 2)]
+            return self._looked_up(luma, u, v)
+        (rows, columns), (height, width) = u.shape, luma.shape
+        right, below = (columns << pixels.shift_x) - width, (rows << pixels.shift_y) - height
+        whole = cv2.copyMakeBorder(luma, 0, below, 0, right, cv2.BORDER_REPLICATE) if right or below else luma
+        small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+        found = self._looked_up(small, u, v)
+        # Each luma sample gets what its own code does in the picture's mean colour; what the colour of its
+        # place adds to that is smooth, and found where chroma has its samples.
+        curve = self._curve(float(cv2.mean(u)[0]), float(cv2.mean(v)[0]))
+        rest = cv2.subtract(found[0], look_up(small, curve))
+        rest = cv2.resize(rest, (whole.shape[1], whole.shape[0]), interpolation=cv2.INTER_LINEAR)
+        found[0] = cv2.add(look_up(luma, curve), rest[:height, :width])
+        return found
 
-    def _looked_up(
-        self, plane: int, luma: Plane, u: NDArray[np.float32], v: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """One plane's changes: exact in luma, straight lines between the nodes of chroma."""
-        tops = look_up(luma, self._tops)
-        return np.asarray(cv2.remap(self._table.changes[plane], v, cv2.add(tops, u), cv2.INTER_LINEAR))
+    def _looked_up(self, luma: Plane, u: Change, v: Change) -> list[Change]:
+        """All planes' changes: exact in luma, straight lines between the nodes of chroma."""
+        places = cv2.add(look_up(luma, self._tops), u)
+        return list(cv2.split(cv2.remap(self._table.changes, v, places, cv2.INTER_LINEAR))[:3])
+
+    def _curve(self, u: float, v: float) -> Change:
+        """(codes,): what is added to each luma code in one colour; u, v: in nodes."""
+        places = (self._tops + np.float32(u))[:, None]
+        found = cv2.remap(self._table.changes, np.full_like(places, v), places, cv2.INTER_LINEAR)
+        return np.ascontiguousarray(found[:, 0, 0])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from facefx.effects.cells import PLACES, Edges, lay_cells
+from facefx.effects.cells import PLACES, Cells, Edges, lay_cells
 from facefx.effects.kernels import separate_planes
 from facefx.effects.privacy import PrivacyEffect, SoftParams
 from facefx.values import Face, Patch, StreamFormat
@@ -21,6 +21,7 @@ _MIN_CELL_PX = 4
 _TRACKS_KEPT = 256
 
 Plane = NDArray[Any]
+Moves = NDArray[np.intp]
 
 
 class ScrambleParams(SoftParams):
@@ -57,15 +58,21 @@ class Scramble(PrivacyEffect):
 
     def cover(self, patch: Patch, face: Face) -> None:
         """Give each cell what was in the cell that follows it in the person's order."""
+        format = self.format
         cells = lay_cells(patch, face.xyxy, self.params.cells, _MIN_CELL_PX)
-        source = _following(cells.of(self._rank(face.track_id)))
-        lines = 2 if self.format.field_order else 1
+        ranks = cells.of(self._rank(face.track_id))
         with separate_planes(patch) as planes:
-            if len(source) > 1:
-                luma, chroma = (cells.edges(self.format, plane) for plane in (0, 1))
-                new = [*_moved(planes[:1], luma, source, lines), *_moved(planes[1:], chroma, source, lines)]
+            if ranks.size > 1:
+                moves = _moves(ranks, cells.side, format)
+                new = [_moved(planes[0], cells, moves, format, 0)]
+                if len(planes) > 1:
+                    # U and V as one number: most of the time goes into calls.
+                    kind = np.uint16 if planes[1].dtype == np.uint8 else np.uint32
+                    pairs = cv2.merge(planes[1:]).view(kind)[..., 0]
+                    pairs = _moved(pairs, cells, moves, format, 1)[..., None]
+                    new += cv2.split(pairs.view(planes[1].dtype))
             else:  # a cell alone has nowhere to go
-                new = [np.full_like(plane, self.format.color.neutral) for plane in planes]
+                new = [np.full_like(plane, format.color.neutral) for plane in planes]
         self.blend_planes(patch, self.outline(face, self.params.feather), tuple(new))
 
     def _rank(self, track_id: int) -> NDArray[np.int64]:
@@ -79,44 +86,56 @@ class Scramble(PrivacyEffect):
         return known
 
 
-def _following(ranks: NDArray[np.int64]) -> list[int]:
-    """For each cell, row by row, the one that comes next in the order of ranks; the first follows the last.
+def _moves(ranks: NDArray[np.int64], side: float, format: StreamFormat) -> tuple[Moves, Moves]:
+    """For each cell how far away lies the one that it is filled from: (down, across), (rows, columns) each.
 
-    One round through all: no cell follows itself, whichever cells there are.
+    Whole steps of the chroma grid, the nearest: luma moves as chroma can, so that both stay together.
+    """
+    rows, columns = ranks.shape
+    from_row, from_column = np.divmod(_following(ranks), columns)
+    down = (from_row - np.arange(rows)[:, None]) * (side / format.line_step)
+    across = (from_column - np.arange(columns)) * (side / format.column_step)
+    return np.rint(down).astype(np.intp), np.rint(across).astype(np.intp)
+
+
+def _following(ranks: NDArray[np.int64]) -> Moves:
+    """For each cell of (rows, columns) the one that comes next in the order of ranks, counted row by row.
+
+    The first follows the last: one round through all, so that no cell follows itself, whichever there are.
     """
     order = np.argsort(ranks, axis=None, kind="stable")
     following = np.empty_like(order)
-    following[order] = np.roll(order, -1)
-    return list(following.tolist())
+    following[order[:-1]] = order[1:]
+    following[order[-1:]] = order[:1]
+    return following.reshape(ranks.shape)
 
 
-def _moved(planes: Sequence[Plane], edges: tuple[Edges, Edges], source: list[int], lines: int) -> list[Plane]:
-    """Planes of one size in which each cell holds what was at its source; shifts down: multiples of lines."""
-    new = [np.empty_like(plane) for plane in planes]
-    if not new:
-        return new
-    tops, lefts = edges[0].tolist(), edges[1].tolist()
-    rows, columns = list(pairwise(tops)), list(pairwise(lefts))
-    downs = [[_taken(row, other, tops[-1], lines) for other in rows] for row in rows]
-    acrosses = [[_taken(column, other, lefts[-1], 1) for other in columns] for column in columns]
-    count = len(columns)
-    for cell, place in enumerate(source):
-        (i, j), (from_i, from_j) = divmod(cell, count), divmod(place, count)
-        here = (slice(*rows[i]), slice(*columns[j]))
-        there = (downs[i][from_i], acrosses[j][from_j])
-        for target, plane in zip(new, planes, strict=True):
-            target[here] = plane[there]
+def _moved(
+    plane: Plane, cells: Cells, moves: tuple[Moves, Moves], format: StreamFormat, number: int
+) -> Plane:
+    """A plane in which each cell holds what was at its source. number: 0 is luma."""
+    rows, columns = cells.edges(format, number)
+    step_x, step_y = (1 << format.pixels.shift_x, 1 << format.pixels.shift_y) if number else (1, 1)
+    lines = 2 if format.field_order else 1
+    tops = _taken(rows[:, None], moves[0] * (format.line_step // step_y), lines).tolist()
+    lefts = _taken(columns, moves[1] * (format.column_step // step_x), 1).tolist()
+    new, across = np.empty_like(plane), [slice(*ends) for ends in pairwise(columns.tolist())]
+    widths = (columns[1:] - columns[:-1]).tolist()
+    for (top, bottom), from_top, from_left in zip(pairwise(rows.tolist()), tops, lefts, strict=True):
+        band, height = new[top:bottom], bottom - top
+        for there, width, y, x in zip(across, widths, from_top, from_left, strict=True):
+            band[:, there] = plane[y : y + height, x : x + width]
     return new
 
 
-def _taken(target: tuple[int, int], source: tuple[int, int], size: int, lines: int) -> slice:
-    """What of an axis is taken for a cell, as much as the cell has: from where its source begins.
+def _taken(edges: Edges, move: Moves, lines: int) -> Moves:
+    """Where along an axis begins what each cell takes, as much as the cell has. edges: of cells, in samples.
 
-    Cells at both ends are cut by the patch. So that what they give does not move with its edge, the first
-    one gives, and gets, from its end backwards. What lies beyond the patch is made up for on the other
-    side: by less than the source is wide, so that nothing stays in its place.
+    What lies beyond the patch is made up for on the other side, by less than the source is wide, so that
+    nothing stays in its place. Moves are, and stay, multiples of so many lines.
     """
-    length = target[1] - target[0]
-    begin = source[1] - length if 0 in (target[0], source[0]) else source[0]
-    begin = max(min(begin, size - length), 0) // lines * lines
-    return slice(begin, begin + length)
+    first, most = edges[:-1], edges[-1] - edges[1:]
+    least = -first
+    if lines > 1:
+        least, most = -(-least // lines) * lines, most // lines * lines
+    return np.asarray(first + np.minimum(np.maximum(move, least), most))
