@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from facefx.faces.anchors import anchors
 from facefx.faces.topology import topology
 from facefx.values import Face, Patch
 
-__all__ = ["Fade", "Grid", "Mesh", "grid_step", "soft_mask", "soft_masks"]
+__all__ = ["Fade", "Grid", "Mesh", "grid_step", "soft_mask", "soft_mask_with_holes", "soft_masks"]
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -36,8 +36,6 @@ _REACH = 2.5
 # How steeply a one-sided fade falls: the last eighth of the blur is all of it, from 1.15 sigma off the
 # outline to 2.5. Outside, it also closes a region that is thinner than its fade, as an eyebrow is.
 _STEEP = 8
-# Lines of each sample on which an outline is drawn.
-_LINES = 8
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -155,126 +153,199 @@ def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade =
 
 def soft_masks(regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float) -> list[Mask]:
     """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long."""
-    across, down = sigma / grid.step_x, sigma / grid.step_y
-    fades = min(across, down) >= _MIN_SIGMA
-    # A margin as wide as the fade, so that what lies beyond the grid fades into it.
-    margin = (math.ceil(_REACH * across), math.ceil(_REACH * down)) if fades else (0, 0)
-    drawn = _drawn([outlines for outlines, _ in regions], grid, *margin)
-    tops = range(0, len(drawn), len(drawn) // len(regions))
-    if not fades:
-        return [drawn[top : top + grid.height] for top in tops]
-    across_kernel = down_kernel = cv2.getGaussianKernel(2 * margin[0] + 1, across, cv2.CV_32F)
-    if down != across:
-        down_kernel = cv2.getGaussianKernel(2 * margin[1] + 1, down, cv2.CV_32F)
-    # All in one: a margin is as wide as the blur reaches.
-    blurred = cv2.sepFilter2D(drawn, cv2.CV_32F, across_kernel, down_kernel, borderType=cv2.BORDER_CONSTANT)
-    columns = slice(margin[0], margin[0] + grid.width)
+    drawn, soft, margin = _drawn_and_soft([(outlines, ()) for outlines, _ in regions], grid, sigma)
     masks = []
-    for top, (_, fade) in zip(tops, regions, strict=True):
-        rows = slice(top + margin[1], top + margin[1] + grid.height)
-        mask = _faded(blurred[rows, columns], fade)
+    for top, (_, fade) in zip(range(0, len(drawn), len(drawn) // len(regions)), regions, strict=True):
+        rows, columns = _within(grid, margin, top)
+        if soft is None:
+            masks.append(drawn[rows])
+            continue
+        mask = _faded(soft[rows, columns], fade)
         if fade == "outside":
             # A corner of an eye is too sharp for its blur to be whole there.
-            around = cv2.dilate(drawn[top : top + grid.height + 2 * margin[1]], _SQUARE)
-            around = around[margin[1] : margin[1] + grid.height, columns]
+            around = cv2.dilate(drawn[top : rows.stop + margin[1]], _SQUARE)[margin[1] : -margin[1], columns]
             mask = np.asarray(cv2.max(mask, cv2.convertScaleAbs(around, alpha=_STEEP)))
         masks.append(mask)
     return masks
 
 
-def _faded(blurred: NDArray[np.float32], fade: Fade) -> Mask:
+def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, sigma: float) -> Mask:
+    """Return what lies "inside" an outline and in none of its holes: 0 to one sigma off all of them.
+
+    As the product of two soft masks, for half of the cost.
+    """
+    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma)
+    if soft is None:
+        return drawn
+    rows, columns = _within(grid, margin, 0)
+    away = _faded(cv2.erode(drawn, _SQUARE)[rows, columns], "inside")  # see above: corners of eyes
+    return np.asarray(cv2.min(_faded(soft[rows, columns], "inside"), away))
+
+
+_Region = tuple[Sequence[Points], Sequence[Points]]
+
+
+def _drawn_and_soft(
+    regions: Sequence[_Region], grid: Grid, sigma: float
+) -> tuple[Mask, NDArray[np.float32] | None, tuple[int, int]]:
+    """Regions as they are drawn and blurred, stacked, with their margins; no blur where it would not show."""
+    across, down = sigma / grid.step_x, sigma / grid.step_y
+    if min(across, down) < _MIN_SIGMA:
+        return _drawn(regions, grid, 0, 0), None, (0, 0)
+    # A margin as wide as the fade, so that what lies beyond the grid fades into it.
+    margin = math.ceil(_REACH * across), math.ceil(_REACH * down)
+    drawn = _drawn(regions, grid, *margin)
+    kernels = [_kernel(size, width) for size, width in zip(margin, (across, down), strict=True)]
+    # All in one: a margin is as wide as the blur reaches.
+    return (
+        drawn,
+        cv2.sepFilter2D(drawn, cv2.CV_32F, *kernels, borderType=cv2.BORDER_CONSTANT),
+        margin,
+    )
+
+
+def _kernel(reach: int, sigma: float) -> NDArray[np.float32]:
+    return np.asarray(cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F))
+
+
+def _within(grid: Grid, margin: tuple[int, int], top: int) -> tuple[slice, slice]:
+    """The rows and columns of a region that are not margin. top: its first row."""
+    return (
+        slice(top + margin[1], top + margin[1] + grid.height),
+        slice(margin[0], margin[0] + grid.width),
+    )
+
+
+def _faded(blurred: NDArray[Any], fade: Fade) -> Mask:
     """Make of a blurred mask what the fade asks for."""
     gain, level = {"inside": (_STEEP, 255 * (1 - _STEEP)), "across": (1, 0), "outside": (_STEEP, 0)}[fade]
     return np.asarray(cv2.addWeighted(blurred, gain, blurred, 0, level, dtype=cv2.CV_8U), np.uint8)
 
 
-def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int) -> Mask:
+def _drawn(regions: Sequence[_Region], grid: Grid, right: int, below: int) -> Mask:
     """How much of each sample lies within each region's outlines, 0..255: grids with margins, stacked.
 
     OpenCV's antialiased polygons are half a sample too wide, and jump by most of a sample's code where an
-    outline moves by a tenth of it. Here a sample is so many lines, each covered from crossing to
-    crossing, exactly, so that a mask moves as smoothly as the landmarks do.
+    outline moves by a tenth of it. Here sides are cut where they pass from sample to sample, and each piece
+    counts with the area that it bounds, so that a mask moves as smoothly as the landmarks do.
     """
     width, height = grid.width + 2 * right, grid.height + 2 * below
-    row, x, turn = _crossings(regions, grid, right, below)
-    if not len(row):
+    outlines = [outline for each in regions for part in each for outline in part]
+    if not outlines:
         return np.zeros((height * len(regions), width), np.uint8)
-    column = np.floor(x.clip(0, width, out=x))
+    sides = _sides(tuple([tuple([tuple([len(one) for one in part]) for part in each]) for each in regions]))
+    corners = np.concatenate(outlines).take(sides.corner, axis=0).T.astype(np.float64)
+    corners -= np.array(((grid.x - right * grid.step_x,), (grid.y - below * grid.step_y,)))
+    corners /= np.array(((grid.step_x,), (grid.step_y,)))
+    side, places = _cut(corners, np.array(((width,), (height,))))
+    down = places[1, :-1] - places[1, 1:]
+    down *= _turns(corners, sides).take(side)
+    middle = places[:, 1:] + places[:, :-1]
+    middle *= 0.5
+    x, y = middle
+    np.minimum(np.maximum(x, 0, out=x), width, out=x)
+    np.minimum(np.maximum(y, -1, out=y), height, out=y)
+    column, row = np.floor(middle)
     x -= column
-    part = np.multiply(x, turn, out=x)
-    # One column for what lies left of all samples, one for what the last sample adds to beyond it.
-    rows, stride = height * len(regions), width + 2
+    # One column for what the last sample adds to beyond it; a row above and one below for what lies there.
+    stride, rows = width + 2, height + 2
+    row += sides.region.take(side) * rows + 1
     row *= stride
     index = np.add(row, column, out=row).astype(np.intp)
-    # Each crossing adds itself to all that lies right of it: to its own sample in part.
-    steps = np.bincount(index, turn - part, rows * stride)
+    # Each piece adds itself to all that lies right of it: to its own sample in part.
+    part = np.multiply(x, down, out=x)
+    steps = np.bincount(index, down - part, rows * len(regions) * stride)
     index += 1
-    steps += np.bincount(index, part, rows * stride)
+    steps += np.bincount(index, part, len(steps))
     # Sums along the rows, as a difference of sums over rectangles: a third of the time of cumsum.
-    sums = cv2.integral(steps.reshape(rows, stride))[:, 1 : width + 1]
-    return np.asarray(cv2.convertScaleAbs(cv2.subtract(sums[1:], sums[:-1]), alpha=255 / _LINES), np.uint8)
+    sums = cv2.integral(steps.reshape(rows * len(regions), stride))[:, 1 : width + 1]
+    share = cv2.subtract(sums[1:], sums[:-1])
+    if any(holes for _, holes in regions):
+        np.maximum(share, 0, out=share)
+    # An outline that crosses itself has parts that run the other way round.
+    whole = cv2.convertScaleAbs(share, alpha=255)
+    if len(regions) == 1:
+        return np.asarray(whole[1:-1])
+    return np.asarray(whole.reshape(len(regions), rows, width)[:, 1:-1].reshape(-1, width))
 
 
-def _crossings(
-    regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Where outlines cross lines of the grid with a margin: row, place across in samples, and which way.
+def _turns(corners: NDArray[np.float64], sides: _Sides) -> NDArray[np.float64]:
+    """1 or −1 for each side, so that outlines unite whichever way round they run, and holes are taken away."""
+    x, y = corners
+    twice = x[:-1] * y[1:]
+    twice -= x[1:] * y[:-1]
+    twice *= sides.real
+    turn = np.sign(np.add.reduceat(twice, sides.first)).take(sides.outline)
+    turn *= sides.counts
+    return turn
 
-    Each row has so many lines; the rows of one region follow those of the last. The way is 1 where an
-    outline's inside begins and -1 where it ends, or the other way round.
+
+def _cut(corners: NDArray[np.float64], end: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Cut sides where they pass from sample to sample: the side that each piece is of, and where they begin.
+
+    corners: (2, n) x and y of the corners in samples, a side from each to the next. end: (2, 1) width and
+    height; sides are not cut beyond. Returns (m,) numbers of sides and (2, m + 1) places.
     """
-    outlines = [outline for region in regions for outline in region]
-    if not outlines:
-        return np.zeros(0), np.zeros(0), np.zeros(0)
-    sides = _sides(tuple(tuple(map(len, region)) for region in regions))
-    here = grid.place(np.concatenate(outlines)) + np.array((right + 0.5, below + 0.5))
-    here *= (1, _LINES)
-    (x, y), (next_x, next_y) = here.T, here.take(sides.end, axis=0).T
-    across, down = next_x - x, next_y - y
-    # Outlines that run the other way round count the other way, so that they unite where they overlap.
-    round_ = np.sign(np.add.reduceat(x * next_y - next_x * y, sides.first))
-    turn = np.sign(down) * round_.take(sides.outline)
-    rows = grid.height + 2 * below
-    # Lines stay floats, which hold them exactly: what follows mixes them with places.
-    start = np.ceil(y - 0.5).clip(0, rows * _LINES)
-    end = start.take(sides.end)
-    count = np.abs(end - start).astype(np.intp)
+    ways = corners[:, 1:] - corners[:, :-1]
+    lines = np.floor(corners)
+    np.minimum(np.maximum(lines, -1, out=lines), end, out=lines)
+    steps = lines[:, 1:] - lines[:, :-1]
+    count = np.abs(steps).astype(np.intp).ravel()
     ends = count.cumsum()
-    # From here on each side stands once for each line that it crosses.
-    line = np.arange(float(ends[-1])) + (np.minimum(start, end) + count - ends).repeat(count)
-    slope = across / np.where(count, down, 1)
-    place = line + 0.5
-    place -= y.repeat(count)
-    place *= slope.repeat(count)
-    place += x.repeat(count)
-    row = np.floor(np.multiply(line, 1 / _LINES, out=line), out=line)
-    row += (sides.region * rows).repeat(count)
-    return row, place, turn.repeat(count)
+    cut = np.arange(len(count)).repeat(count)
+    first = np.minimum(lines[:, 1:], lines[:, :-1]).ravel()
+    first -= ends - count - 1
+    # How far along its side each cut is, and after how many sides. What crosses a line has a way to go.
+    sides = ways.shape[1]
+    each = 1 / np.where(count, ways.ravel(), 1)
+    first -= corners[:, :-1].ravel()
+    first *= each
+    first.reshape(2, sides)[...] += np.arange(sides)
+    along = np.arange(float(ends[-1]))
+    along *= each.take(cut)
+    along += first.take(cut)
+    order = np.concatenate((np.arange(float(sides)), along))
+    order.sort()
+    side = order.astype(np.intp)
+    np.minimum(side, sides - 1, out=side)
+    order -= side
+    places = np.empty((2, len(side) + 1))
+    np.multiply(ways.take(side, axis=1), order, out=places[:, :-1])
+    places[:, :-1] += corners.take(side, axis=1)
+    places[:, -1] = corners[:, -1]
+    return side, places
 
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """The sides of some regions' outlines, each from its corner to the next one of its outline.
+    """The sides of some regions' outlines, one after another, each from its corner to the next.
 
-    end: the corner where each ends. outline, region: which each belongs to. first: of each outline.
+    corner: which corners they join: each outline's, and its first one again. outline, region: which each side
+    belongs to. counts: −1 for a hole's, 0 for what leads from one outline to the next; real: without the sign.
+    first: of each outline.
     """
 
-    end: NDArray[np.intp]
+    corner: NDArray[np.intp]
     outline: NDArray[np.intp]
     region: NDArray[np.intp]
+    counts: NDArray[np.float64]
+    real: NDArray[np.float64]
     first: NDArray[np.intp]
 
 
 # A mesh has the same outlines in every frame.
 @lru_cache(maxsize=64)
-def _sides(lengths: tuple[tuple[int, ...], ...]) -> _Sides:
-    """lengths: corners of each outline of each region."""
-    outlines = np.array([length for region in lengths for length in region], np.intp)
-    first = np.cumsum(outlines) - outlines
-    end = np.arange(1, outlines.sum() + 1)
-    end[first + outlines - 1] = first
-    region = np.repeat(np.arange(len(lengths)), [sum(region) for region in lengths])
-    return _Sides(end, np.repeat(np.arange(len(outlines)), outlines), region, first)
+def _sides(lengths: tuple[tuple[tuple[int, ...], ...], ...]) -> _Sides:
+    """lengths: corners of each outline and each hole of each region."""
+    sizes = np.array([length for each in lengths for part in each for length in part], np.intp)
+    starts, first = np.cumsum(sizes) - sizes, np.cumsum(sizes + 1) - sizes - 1
+    corner = [[*range(start, start + size), start] for start, size in zip(starts, sizes, strict=True)]
+    outline = np.repeat(np.arange(len(sizes)), sizes + 1)[:-1]
+    region = np.repeat(np.arange(len(lengths)), [sum(map(len, each)) for each in lengths])
+    signs = [sign for each in lengths for part, sign in zip(each, (1, -1), strict=True) for _ in part]
+    counts = np.array(signs, np.float64).take(outline)
+    counts[first[1:] - 1] = 0
+    return _Sides(np.concatenate(corner), outline, region.take(outline), counts, np.abs(counts), first)
 
 
 @dataclass(frozen=True, slots=True)

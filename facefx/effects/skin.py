@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefx.effects.masks import Grid, Mesh, Points, soft_masks
+from facefx.effects.masks import Grid, Mesh, Points, soft_mask_with_holes
 from facefx.values import Patch
 
 __all__ = ["skin_outline", "skin_weight"]
@@ -50,8 +50,7 @@ def skin_weight(mesh: Mesh, outline: Points, patch: Patch, luma: Small, grid: Gr
     luma on that grid, in codes. sigma: of the fades at the outlines, in luma pixels.
     """
     features = [mesh.outline(name) for name in _FEATURES]
-    within, within_features = soft_masks([([outline], "inside"), (features, "outside")], grid, sigma)
-    weight = cv2.multiply(within, cv2.bitwise_not(within_features), scale=1 / 255**2, dtype=cv2.CV_32F)
+    weight = soft_mask_with_holes(outline, features, grid, sigma) * np.float32(1 / 255)
     total = float(weight.sum())
     if not total:
         return np.asarray(weight)
