@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefx.effects.drawing import Region, counted, exact
 from facefx.errors import EffectError
 from facefx.faces.anchors import anchors
 from facefx.faces.topology import topology
@@ -36,6 +37,10 @@ _REACH = 2.5
 # How steeply a one-sided fade falls: the last eighth of the blur is all of it, from 1.15 sigma off the
 # outline to 2.5. Outside, it also closes a region that is thinner than its fade, as an eyebrow is.
 _STEEP = 8
+# In samples: from the first on, outlines may be counted instead of drawn exactly; from the second on, coarsely.
+_COUNTED_SIGMA, _COARSE_SIGMA = 1.0, 3.25
+_COUNTED_SAMPLES = 1 << 17
+_CORNER = 3
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -178,23 +183,22 @@ def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, s
     if soft is None:
         return drawn
     rows, columns = _within(grid, margin, 0)
-    away = _faded(cv2.erode(drawn, _SQUARE)[rows, columns], "inside")  # see above: corners of eyes
-    return np.asarray(cv2.min(_faded(soft[rows, columns], "inside"), away))
-
-
-_Region = tuple[Sequence[Points], Sequence[Points]]
+    # A corner of an eye is too sharp for its blur to be nothing there.
+    near = cv2.erode(drawn, _SQUARE)[rows, columns]
+    near = cv2.addWeighted(near, _CORNER, near, 0, 255 * (1 - _CORNER))
+    return np.asarray(cv2.min(_faded(soft[rows, columns], "inside"), near))
 
 
 def _drawn_and_soft(
-    regions: Sequence[_Region], grid: Grid, sigma: float
+    regions: Sequence[Region], grid: Grid, sigma: float
 ) -> tuple[Mask, NDArray[np.float32] | None, tuple[int, int]]:
     """Regions as they are drawn and blurred, stacked, with their margins; no blur where it would not show."""
     across, down = sigma / grid.step_x, sigma / grid.step_y
     if min(across, down) < _MIN_SIGMA:
-        return _drawn(regions, grid, 0, 0), None, (0, 0)
+        return _drawn(regions, grid, (0, 0), 0.0), None, (0, 0)
     # A margin as wide as the fade, so that what lies beyond the grid fades into it.
     margin = math.ceil(_REACH * across), math.ceil(_REACH * down)
-    drawn = _drawn(regions, grid, *margin)
+    drawn = _drawn(regions, grid, margin, min(across, down))
     kernels = [_kernel(size, width) for size, width in zip(margin, (across, down), strict=True)]
     # All in one: a margin is as wide as the blur reaches.
     return (
@@ -222,130 +226,18 @@ def _faded(blurred: NDArray[Any], fade: Fade) -> Mask:
     return np.asarray(cv2.addWeighted(blurred, gain, blurred, 0, level, dtype=cv2.CV_8U), np.uint8)
 
 
-def _drawn(regions: Sequence[_Region], grid: Grid, right: int, below: int) -> Mask:
-    """How much of each sample lies within each region's outlines, 0..255: grids with margins, stacked.
+def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], sigma: float) -> Mask:
+    """How much of each sample lies within each region, 0..255: grids with margins, stacked.
 
-    OpenCV's antialiased polygons are half a sample too wide, and jump by most of a sample's code where an
-    outline moves by a tenth of it. Here sides are cut where they pass from sample to sample, and each piece
-    counts with the area that it bounds, so that a mask moves as smoothly as the landmarks do.
+    sigma: of the blur, in samples.
     """
-    width, height = grid.width + 2 * right, grid.height + 2 * below
-    outlines = [outline for each in regions for part in each for outline in part]
-    if not outlines:
-        return np.zeros((height * len(regions), width), np.uint8)
-    sides = _sides(tuple([tuple([tuple([len(one) for one in part]) for part in each]) for each in regions]))
-    corners = np.concatenate(outlines).take(sides.corner, axis=0).T.astype(np.float64)
-    corners -= np.array(((grid.x - right * grid.step_x,), (grid.y - below * grid.step_y,)))
-    corners /= np.array(((grid.step_x,), (grid.step_y,)))
-    side, places = _cut(corners, np.array(((width,), (height,))))
-    down = places[1, :-1] - places[1, 1:]
-    down *= _turns(corners, sides).take(side)
-    middle = places[:, 1:] + places[:, :-1]
-    middle *= 0.5
-    x, y = middle
-    np.minimum(np.maximum(x, 0, out=x), width, out=x)
-    np.minimum(np.maximum(y, -1, out=y), height, out=y)
-    column, row = np.floor(middle)
-    x -= column
-    # One column for what the last sample adds to beyond it; a row above and one below for what lies there.
-    stride, rows = width + 2, height + 2
-    row += sides.region.take(side) * rows + 1
-    row *= stride
-    index = np.add(row, column, out=row).astype(np.intp)
-    # Each piece adds itself to all that lies right of it: to its own sample in part.
-    part = np.multiply(x, down, out=x)
-    steps = np.bincount(index, down - part, rows * len(regions) * stride)
-    index += 1
-    steps += np.bincount(index, part, len(steps))
-    # Sums along the rows, as a difference of sums over rectangles: a third of the time of cumsum.
-    sums = cv2.integral(steps.reshape(rows * len(regions), stride))[:, 1 : width + 1]
-    share = cv2.subtract(sums[1:], sums[:-1])
-    if any(holes for _, holes in regions):
-        np.maximum(share, 0, out=share)
-    # An outline that crosses itself has parts that run the other way round.
-    whole = cv2.convertScaleAbs(share, alpha=255)
-    if len(regions) == 1:
-        return np.asarray(whole[1:-1])
-    return np.asarray(whole.reshape(len(regions), rows, width)[:, 1:-1].reshape(-1, width))
-
-
-def _turns(corners: NDArray[np.float64], sides: _Sides) -> NDArray[np.float64]:
-    """1 or −1 for each side, so that outlines unite whichever way round they run, and holes are taken away."""
-    x, y = corners
-    twice = x[:-1] * y[1:]
-    twice -= x[1:] * y[:-1]
-    twice *= sides.real
-    turn = np.sign(np.add.reduceat(twice, sides.first)).take(sides.outline)
-    turn *= sides.counts
-    return turn
-
-
-def _cut(corners: NDArray[np.float64], end: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Cut sides where they pass from sample to sample: the side that each piece is of, and where they begin.
-
-    corners: (2, n) x and y of the corners in samples, a side from each to the next. end: (2, 1) width and
-    height; sides are not cut beyond. Returns (m,) numbers of sides and (2, m + 1) places.
-    """
-    ways = corners[:, 1:] - corners[:, :-1]
-    lines = np.floor(corners)
-    np.minimum(np.maximum(lines, -1, out=lines), end, out=lines)
-    steps = lines[:, 1:] - lines[:, :-1]
-    count = np.abs(steps).astype(np.intp).ravel()
-    ends = count.cumsum()
-    cut = np.arange(len(count)).repeat(count)
-    first = np.minimum(lines[:, 1:], lines[:, :-1]).ravel()
-    first -= ends - count - 1
-    # How far along its side each cut is, and after how many sides. What crosses a line has a way to go.
-    sides = ways.shape[1]
-    each = 1 / np.where(count, ways.ravel(), 1)
-    first -= corners[:, :-1].ravel()
-    first *= each
-    first.reshape(2, sides)[...] += np.arange(sides)
-    along = np.arange(float(ends[-1]))
-    along *= each.take(cut)
-    along += first.take(cut)
-    order = np.concatenate((np.arange(float(sides)), along))
-    order.sort()
-    side = order.astype(np.intp)
-    np.minimum(side, sides - 1, out=side)
-    order -= side
-    places = np.empty((2, len(side) + 1))
-    np.multiply(ways.take(side, axis=1), order, out=places[:, :-1])
-    places[:, :-1] += corners.take(side, axis=1)
-    places[:, -1] = corners[:, -1]
-    return side, places
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """The sides of some regions' outlines, one after another, each from its corner to the next.
-
-    corner: which corners they join: each outline's, and its first one again. outline, region: which each side
-    belongs to. counts: −1 for a hole's, 0 for what leads from one outline to the next; real: without the sign.
-    first: of each outline.
-    """
-
-    corner: NDArray[np.intp]
-    outline: NDArray[np.intp]
-    region: NDArray[np.intp]
-    counts: NDArray[np.float64]
-    real: NDArray[np.float64]
-    first: NDArray[np.intp]
-
-
-# A mesh has the same outlines in every frame.
-@lru_cache(maxsize=64)
-def _sides(lengths: tuple[tuple[tuple[int, ...], ...], ...]) -> _Sides:
-    """lengths: corners of each outline and each hole of each region."""
-    sizes = np.array([length for each in lengths for part in each for length in part], np.intp)
-    starts, first = np.cumsum(sizes) - sizes, np.cumsum(sizes + 1) - sizes - 1
-    corner = [[*range(start, start + size), start] for start, size in zip(starts, sizes, strict=True)]
-    outline = np.repeat(np.arange(len(sizes)), sizes + 1)[:-1]
-    region = np.repeat(np.arange(len(lengths)), [sum(map(len, each)) for each in lengths])
-    signs = [sign for each in lengths for part, sign in zip(each, (1, -1), strict=True) for _ in part]
-    counts = np.array(signs, np.float64).take(outline)
-    counts[first[1:] - 1] = 0
-    return _Sides(np.concatenate(corner), outline, region.take(outline), counts, np.abs(counts), first)
+    (right, below), x, y = margin, grid.x - margin[0] * grid.step_x, grid.y - margin[1] * grid.step_y
+    size = grid.width + 2 * right, grid.height + 2 * below
+    to_grid = np.array(((1 / grid.step_x, 0, -x / grid.step_x), (0, 1 / grid.step_y, -y / grid.step_y)))
+    holed = any(holes for _, holes in regions)
+    if holed:
+        return counted(regions, to_grid, size, 4 if sigma >= _COARSE_SIGMA else 8)
+    return exact([outlines for outlines, _ in regions], to_grid, size)
 
 
 @dataclass(frozen=True, slots=True)
