@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from pydantic import Field
 
@@ -21,6 +23,8 @@ __all__ = ["Smooth"]
 # blemish on a dark face, or in dim light, differs by fewer codes; and a part of black to white, for sensors'
 # noise and for shine, which do not grow darker with the face. Judged by eye on ten stills.
 _CONTRAST_OF_MEAN, _CONTRAST_OF_RANGE = 0.085, 0.02
+# In squares: a wider window is put down on wider squares.
+_WINDOW = 1.5
 
 
 class SmoothParams(EffectParams):
@@ -94,7 +98,15 @@ class Smooth(Effect):
         sigma, eps = self.params.radius * size / step, self._eps(whole, weight)
         legal = self.format.color.luma_range
         for luma, field, small, coarse in zip(lumas, codes, smalls, coarses, strict=True):
-            smoothing = plan_smoothing(small, coarse, weight, sigma=sigma, eps=eps, detail=self.params.detail)
+            smoothing = plan_smoothing(
+                small,
+                coarse,
+                weight,
+                sigma=sigma,
+                eps=eps,
+                detail=self.params.detail,
+                halvings=max(int(math.log2(sigma / _WINDOW)), 0),
+            )
             correct(luma, smoothing, step, step // fields, strength, legal, field)
 
     def _eps(self, luma: Small, weight: Small) -> float:
