@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Region", "counted", "exact"]
+__all__ = ["FRACTION_BITS", "Region", "counted", "exact", "fixed_corners"]
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -20,8 +20,8 @@ Region = tuple[Sequence[Points], Sequence[Points]]
 
 # Lines of each sample on which an outline is drawn.
 _LINES = 8
-# Bits of a fraction that OpenCV's drawing functions take.
-_SHIFT = 4
+FRACTION_BITS = 4
+"""What OpenCV's drawing functions are told as `shift` with fixed_corners."""
 # What a sample's parts count together.
 _WHOLE = 128
 # OpenCV's coordinates are 32 bits wide.
@@ -36,34 +36,38 @@ def counted(regions: Sequence[Region], to_grid: NDArray[np.float64], size: tuple
     grid. parts: 4 or 8.
     """
     (width, height), wide = size, size[0] * parts
-    corners = _corners(regions, to_grid, parts)
+    every = [outline for each in regions for part in each for outline in part]
+    corners = fixed_corners(every, to_grid, parts)
     value = _WHOLE // parts**2
     canvas = np.zeros((len(regions) * height * parts, wide), np.uint8)
     for i, (outlines, holes) in enumerate(regions):
         drawn = canvas[i * height * parts : (i + 1) * height * parts]
         for _ in outlines:
             corner = next(corners)
-            cv2.fillPoly(drawn, [corner], value, cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(drawn, [corner], value, cv2.LINE_8, FRACTION_BITS)
             # What is on the edge is half in it: OpenCV has filled it whole.
-            cv2.polylines(drawn, [corner], True, value // 2, 1, cv2.LINE_8, _SHIFT)
+            cv2.polylines(drawn, [corner], True, value // 2, 1, cv2.LINE_8, FRACTION_BITS)
         for _ in holes:
-            cv2.fillPoly(drawn, [next(corners)], 0, cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(drawn, [next(corners)], 0, cv2.LINE_8, FRACTION_BITS)
     return _summed(canvas, width, parts)
 
 
-def _corners(regions: Sequence[Region], to_grid: NDArray[np.float64], parts: int) -> Iterator[NDArray[np.int32]]:
-    """Each outline and each hole in OpenCV's fixed-point numbers, whose samples have their middle at 0."""
-    every = [outline for each in regions for part in each for outline in part]
-    if not every:
+def fixed_corners(
+    outlines: Sequence[Points], to_grid: NDArray[np.float64], parts: int
+) -> Iterator[NDArray[np.int32]]:
+    """Give outlines one by one in OpenCV's fixed-point numbers, on parts × parts samples in one.
+
+    to_grid: as for `counted`. There a sample's middle is at 0.
+    """
+    if not outlines:
         return
-    scale = parts << _SHIFT
-    matrix = to_grid * scale
-    matrix[:, 2] -= 1 << (_SHIFT - 1)
-    places = cv2.transform(np.concatenate(every)[None], matrix)[0]
+    matrix = to_grid * (parts << FRACTION_BITS)
+    matrix[:, 2] -= 1 << (FRACTION_BITS - 1)
+    places = cv2.transform(np.concatenate(outlines)[None], matrix)[0]
     np.minimum(np.maximum(places, -_FAR, out=places), _FAR, out=places)
     fixed = np.rint(places, out=places).astype(np.int32)
     start = 0
-    for outline in every:
+    for outline in outlines:
         end = start + len(outline)
         yield fixed[start:end]
         start = end

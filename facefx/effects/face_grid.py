@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefx.effects.drawing import FRACTION_BITS, fixed_corners
 from facefx.effects.effect import Rectangle
-from facefx.effects.guided import Small, blurred, shrink
+from facefx.effects.guided import Small, blurred, shrink, split
 from facefx.effects.kernels import window
 from facefx.effects.masks import Grid, Mask, Mesh, Points, grid_step
 from facefx.effects.shared import Shared
@@ -36,6 +37,7 @@ __all__ = [
     "small_luma",
     "soft_skin",
     "wide_mask",
+    "wide_masks",
 ]
 
 # Lengths below are in face diameters (Mesh.size), which are a little more than a face is wide.
@@ -49,8 +51,8 @@ _NO_SIZE_PX, _FULL_SIZE_PX = 24.0, 40.0
 _FADE, _FADE_SQUARES = 0.02, 1.25
 # Towards the outline, a change of tone fades over two and a half of these.
 _GENTLE = 0.06
-# A wide mask is drawn on so many lines a square, with so many bits of a line's fraction.
-_PARTS, _SHIFT = 2, 4
+# A wide mask is drawn on so many lines a square.
+_PARTS = 2
 # Texture below about this size is pores and grain.
 _FINE = 0.01
 
@@ -79,12 +81,16 @@ class FaceGrid:
 class FaceSkin:
     """The skin of a face that a patch holds.
 
-    part: views of the patch. weight: (height, width) of the grid, 0..1; it belongs to all who share it.
+    part: views of the patch. weight: (height, width) of the grid, 0..1. luma, chroma: the face on the grid,
+    without its finest texture, as it was before any colour effect; chroma is [] for gray. They belong to all
+    who share them.
     """
 
     part: Patch
     grid: Grid
     weight: Small
+    luma: Small
+    chroma: Sequence[Small]
 
     def around(self, points: Points, margin: float) -> FaceSkin | None:
         """The same about some points and a margin in luma pixels; None if the patch holds none of it."""
@@ -97,7 +103,9 @@ class FaceSkin:
         inner = window(part, rectangle)
         grid = Grid.shrunk(inner, step)
         top, left = (inner.y - part.y) // step, (inner.x - part.x) // step
-        return FaceSkin(inner, grid, self.weight[top : top + grid.height, left : left + grid.width])
+        inside = slice(top, top + grid.height), slice(left, left + grid.width)
+        chroma = [plane[inside] for plane in self.chroma]
+        return FaceSkin(inner, grid, self.weight[inside], self.luma[inside], chroma)
 
 
 def face_grid(shared: Shared, face: Face, format: StreamFormat) -> FaceGrid:
@@ -148,10 +156,11 @@ def skin_key(patch: Patch) -> tuple[str, Patch]:
     return "skin", patch
 
 
-def face_skin(shared: Shared, face: Face, patch: Patch) -> FaceSkin | None:
+def face_skin(shared: Shared, face: Face, patch: Patch, luma: Small | None = None) -> FaceSkin | None:
     """Tell a face's skin from all else, once for a chain; None where the patch holds none.
 
-    patch: as the chain gives it to all its effects, covering FaceGrid.region.
+    patch: as the chain gives it to all its effects, covering FaceGrid.region. luma: small_luma of its part, from
+    whom has it.
 
     Raises EffectError, as Mesh does.
     """
@@ -162,11 +171,15 @@ def face_skin(shared: Shared, face: Face, patch: Patch) -> FaceSkin | None:
     part = window(patch, rectangle)
     grid = Grid.shrunk(part, place.step)
 
-    def make() -> Small:
-        whole = small_luma(part, grid, place.mesh.size)
-        return skin_weight(place.mesh, place.outline, part, whole, grid, place.fade)
+    def make() -> tuple[Small, list[Small]]:
+        return small_luma(part, grid, place.mesh.size) if luma is None else luma, chroma_on(part, grid)
 
-    return FaceSkin(part, grid, shared.get(face, skin_key(patch), make))
+    whole, chroma = shared.get(face, ("small", patch), make)
+
+    def weigh() -> Small:
+        return skin_weight(place.mesh, place.outline, part, whole, grid, place.fade, chroma)
+
+    return FaceSkin(part, grid, shared.get(face, skin_key(patch), weigh), whole, chroma)
 
 
 def small_luma(part: Patch, grid: Grid, size: float) -> Small:
@@ -234,16 +247,21 @@ def wide_mask(outlines: Sequence[Points], grid: Grid, sigma: float) -> Small:
     sigma: of the blur, in luma pixels. For fades that are at least two squares wide: there it is as steady
     as soft_masks, a quarter square wider, and costs a quarter.
     """
-    drawn = np.zeros((grid.height * _PARTS, grid.width * _PARTS), np.uint8)
-    scale = np.float32(_PARTS << _SHIFT)
-    corners = [
-        np.rint((grid.place(outline) + 0.5) * scale - (1 << (_SHIFT - 1))).astype(np.int32)
-        for outline in outlines
-    ]
-    # Antialiased, for hard edges would jump from line to line.
-    cv2.fillPoly(drawn, corners, 255, cv2.LINE_AA, _SHIFT)
+    return wide_masks([outlines], grid, sigma)[0]
+
+
+def wide_masks(regions: Sequence[Sequence[Points]], grid: Grid, sigma: float) -> list[Small]:
+    """Return wide_mask of each of up to four regions that lie apart, all drawn in one go."""
+    count = len(regions)
+    drawn = np.zeros((grid.height * _PARTS, grid.width * _PARTS, count), np.uint8)
+    corners = fixed_corners([outline for region in regions for outline in region], grid.matrix, _PARTS)
+    for i, region in enumerate(regions):
+        colour = [255 if channel == i else 0 for channel in range(count)]
+        # Antialiased, for hard edges would jump from line to line.
+        cv2.fillPoly(drawn, [next(corners) for _ in region], colour, cv2.LINE_AA, FRACTION_BITS)
     small = cv2.resize(drawn, grid.size, interpolation=cv2.INTER_AREA)
-    return blurred(small.astype(np.float32) * np.float32(1 / 255), sigma / grid.step_x)
+    masks = blurred(small * np.float32(1 / 255), sigma / grid.step_x)
+    return [masks] if count == 1 else split(masks)
 
 
 def luma_on(part: Patch, grid: Grid) -> Small:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from facefx.effects.tone import add_to
 
-__all__ = ["Smoothing", "blurred", "correct", "plan_smoothing", "shrink"]
+__all__ = ["Smoothing", "blurred", "correct", "plan_smoothing", "shrink", "split"]
 
 Plane = NDArray[Any]
 Small = NDArray[np.float32]
@@ -145,8 +145,8 @@ def _coefficients(
     sums = cv2.merge((weight, first, level))
     for _ in range(halvings):
         sums, sigma = _halved(sums), math.sqrt(max(sigma**2 - _HALVED, 0.0)) / 2
-    weights = _split(sums)[0] if halvings else weight
-    total, mean, variance = _split(blurred(sums, sigma))
+    weights = split(sums)[0] if halvings else weight
+    total, mean, variance = split(blurred(sums, sigma))
     total += np.float32(_NO_WEIGHT)
     share = np.divide(1, total, out=total)
     mean *= share
@@ -158,7 +158,7 @@ def _coefficients(
     # With the same weights again: a window in the hair says nothing about the skin beside it.
     a *= weights
     mean *= weights
-    a, b = _split(blurred(cv2.merge((a, mean)), sigma))
+    a, b = split(blurred(cv2.merge((a, mean)), sigma))
     a *= share
     b *= share
     rows, columns = weight.shape
@@ -181,7 +181,7 @@ def _grown(small: Small, times: int) -> Small:
     return np.asarray(cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
 
 
-def _split(planes: Small) -> list[Small]:
+def split(planes: Small) -> list[Small]:
     """The channels one by one. OpenCV copies what it has to make room for itself, in four times as long."""
     parts = [np.empty(planes.shape[:2], np.float32) for _ in range(planes.shape[2])]
     cv2.split(planes, parts)

@@ -37,9 +37,8 @@ _REACH = 2.5
 # How steeply a one-sided fade falls: the last eighth of the blur is all of it, from 1.15 sigma off the
 # outline to 2.5. Outside, it also closes a region that is thinner than its fade, as an eyebrow is.
 _STEEP = 8
-# In samples: from the first on, outlines may be counted instead of drawn exactly; from the second on, coarsely.
-_COUNTED_SIGMA, _COARSE_SIGMA = 1.0, 3.25
-_COUNTED_SAMPLES = 1 << 17
+# Lines of each sample on which a mask with holes is drawn, and how steeply the surroundings of a hole fall.
+_HOLED_PARTS = 8
 _CORNER = 3
 _SQUARE = np.ones((3, 3), np.uint8)
 
@@ -76,6 +75,12 @@ class Grid:
     def size(self) -> tuple[int, int]:
         """(width, height), as OpenCV wants it."""
         return self.width, self.height
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """(2, 3): takes points of the picture to samples, the first of which covers 0 to 1."""
+        across, down = 1 / self.step_x, 1 / self.step_y
+        return np.array(((across, 0, -self.x * across), (0, down, -self.y * down)))
 
     def place(self, points: Points) -> Points:
         """Return (n, 2) points of the picture in samples, where sample i has its middle at i."""
@@ -156,9 +161,15 @@ def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade =
     return soft_masks([(tuple(outlines), fade)], grid, sigma)[0]
 
 
-def soft_masks(regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float) -> list[Mask]:
-    """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long."""
-    drawn, soft, margin = _drawn_and_soft([(outlines, ()) for outlines, _ in regions], grid, sigma)
+def soft_masks(
+    regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float, parts: int = 0
+) -> list[Mask]:
+    """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long.
+
+    parts: 4 or 8 where sigma is more than a sample and outlines may be drawn on so many lines of each, for half
+    of the cost; 0 draws them exactly.
+    """
+    drawn, soft, margin = _drawn_and_soft([(outlines, ()) for outlines, _ in regions], grid, sigma, parts)
     masks = []
     for top, (_, fade) in zip(range(0, len(drawn), len(drawn) // len(regions)), regions, strict=True):
         rows, columns = _within(grid, margin, top)
@@ -179,7 +190,7 @@ def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, s
 
     As the product of two soft masks, for half of the cost.
     """
-    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma)
+    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma, _HOLED_PARTS)
     if soft is None:
         return drawn
     rows, columns = _within(grid, margin, 0)
@@ -190,22 +201,19 @@ def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, s
 
 
 def _drawn_and_soft(
-    regions: Sequence[Region], grid: Grid, sigma: float
+    regions: Sequence[Region], grid: Grid, sigma: float, parts: int
 ) -> tuple[Mask, NDArray[np.float32] | None, tuple[int, int]]:
     """Regions as they are drawn and blurred, stacked, with their margins; no blur where it would not show."""
     across, down = sigma / grid.step_x, sigma / grid.step_y
     if min(across, down) < _MIN_SIGMA:
-        return _drawn(regions, grid, (0, 0), 0.0), None, (0, 0)
+        return _drawn(regions, grid, (0, 0), parts), None, (0, 0)
     # A margin as wide as the fade, so that what lies beyond the grid fades into it.
     margin = math.ceil(_REACH * across), math.ceil(_REACH * down)
-    drawn = _drawn(regions, grid, margin, min(across, down))
+    drawn = _drawn(regions, grid, margin, parts)
     kernels = [_kernel(size, width) for size, width in zip(margin, (across, down), strict=True)]
     # All in one: a margin is as wide as the blur reaches.
-    return (
-        drawn,
-        cv2.sepFilter2D(drawn, cv2.CV_32F, *kernels, borderType=cv2.BORDER_CONSTANT),
-        margin,
-    )
+    soft = cv2.sepFilter2D(drawn, cv2.CV_32F, *kernels, borderType=cv2.BORDER_CONSTANT)
+    return drawn, soft, margin
 
 
 def _kernel(reach: int, sigma: float) -> NDArray[np.float32]:
@@ -226,17 +234,12 @@ def _faded(blurred: NDArray[Any], fade: Fade) -> Mask:
     return np.asarray(cv2.addWeighted(blurred, gain, blurred, 0, level, dtype=cv2.CV_8U), np.uint8)
 
 
-def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], sigma: float) -> Mask:
-    """How much of each sample lies within each region, 0..255: grids with margins, stacked.
-
-    sigma: of the blur, in samples.
-    """
-    (right, below), x, y = margin, grid.x - margin[0] * grid.step_x, grid.y - margin[1] * grid.step_y
-    size = grid.width + 2 * right, grid.height + 2 * below
-    to_grid = np.array(((1 / grid.step_x, 0, -x / grid.step_x), (0, 1 / grid.step_y, -y / grid.step_y)))
-    holed = any(holes for _, holes in regions)
-    if holed:
-        return counted(regions, to_grid, size, 4 if sigma >= _COARSE_SIGMA else 8)
+def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], parts: int) -> Mask:
+    """How much of each sample lies within each region, 0..255: grids with margins, stacked."""
+    size, to_grid = (grid.width + 2 * margin[0], grid.height + 2 * margin[1]), grid.matrix
+    to_grid[:, 2] += margin
+    if parts:
+        return counted(regions, to_grid, size, parts)
     return exact([outlines for outlines, _ in regions], to_grid, size)
 
 

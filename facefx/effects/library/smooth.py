@@ -8,11 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.effect import Effect, EffectParams, Rectangle
-from facefx.effects.face_grid import face_grid, fine_texture, skin_key
+from facefx.effects.face_grid import face_grid, face_skin, fine_texture
 from facefx.effects.guided import Small, blurred, correct, plan_smoothing, shrink
 from facefx.effects.kernels import window
 from facefx.effects.masks import Grid
-from facefx.effects.skin import skin_weight
 from facefx.values import Face, Patch
 
 __all__ = ["Smooth"]
@@ -79,8 +78,7 @@ class Smooth(Effect):
         rectangle = Patch.rectangle(self.format, place.region) if strength else None
         if rectangle is None:
             return
-        key = skin_key(patch)
-        patch = window(patch, rectangle)
+        whole_patch, patch = patch, window(patch, rectangle)
         grid = Grid.shrunk(patch, step)
         # Each field by itself, on lines twice as far apart: one grid serves both.
         fields = 2 if self.format.field_order else 1
@@ -92,9 +90,9 @@ class Smooth(Effect):
         # Without that texture, a thin fold is as dark on any grid, so that a face that grows onto the next
         # one keeps its weights.
         whole = coarses[0] if fields == 1 else (coarses[0] + coarses[1]) * np.float32(0.5)
-        weight = self.shared.get(
-            face, key, lambda: skin_weight(place.mesh, place.outline, patch, whole, grid, place.fade)
-        )
+        skin = face_skin(self.shared, face, whole_patch, whole)
+        assert skin is not None
+        weight = skin.weight
         sigma, eps = self.params.radius * size / step, self._eps(whole, weight)
         legal = self.format.color.luma_range
         for luma, field, small, coarse in zip(lumas, codes, smalls, coarses, strict=True):
