@@ -147,7 +147,8 @@ class Mesh:
 
     @cached_property
     def _middles(self) -> Points:
-        return np.asarray(np.add.reduceat(self._points, self._loops.first, axis=0) / self._loops.lengths)
+        # One product: sums of rows of three take three times as long.
+        return np.asarray(self._loops.means @ self._points)
 
 
 def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade = "across") -> Mask:
@@ -245,14 +246,13 @@ def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], parts
 
 @dataclass(frozen=True, slots=True)
 class _Loops:
-    """The regions of a topology. points: of all, one after another. first: where each region's begin.
+    """The regions of a topology. points: of all, one after another. means: takes them to each region's middle.
 
-    lengths: (n, 1), points of each. places: by name, its number and where its points are.
+    places: by name, its number and where its points are.
     """
 
     points: NDArray[np.intp]
-    first: NDArray[np.intp]
-    lengths: NDArray[np.float32]
+    means: NDArray[np.float32]
     places: Mapping[str, tuple[int, slice]]
 
     def order(self, region: str) -> int:
@@ -280,4 +280,6 @@ def _loops(name: str) -> _Loops:
     spans = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
     places = {region: (i, slice(*span)) for i, (region, span) in enumerate(zip(loops, spans, strict=True))}
     points = np.concatenate([np.array(loop, np.intp) for loop in loops.values()])
-    return _Loops(points, ends - lengths, lengths.astype(np.float32)[:, None], MappingProxyType(places))
+    of = np.repeat(np.arange(len(lengths)), lengths) == np.arange(len(lengths))[:, None]
+    means = (of / lengths[:, None]).astype(np.float32)
+    return _Loops(points, means, MappingProxyType(places))

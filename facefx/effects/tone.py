@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ __all__ = [
     "lift",
     "look_up",
     "mean_under",
+    "means_under",
     "ramp",
     "shift",
     "stepwise",
@@ -110,6 +112,11 @@ def write_legal(plane: Plane, new: Plane, legal: tuple[int, int]) -> None:
 
 def mean_under(values: NDArray[Any], weight: NDArray[Any]) -> float:
     """Return the mean of values, each counted as much as its weight says; 0 where there is no weight."""
-    weight = weight.astype(np.float32)
-    total = float(weight.sum())
-    return float(np.vdot(values.astype(np.float32), weight)) / total if total else 0.0
+    return means_under([values], weight)[0]
+
+
+def means_under(planes: Sequence[NDArray[Any]], weight: NDArray[Any]) -> list[float]:
+    """Return the same of several planes of one weight."""
+    weight = weight.astype(np.float32, copy=False)
+    total = float(weight.sum()) or 1.0
+    return [float(np.vdot(plane.astype(np.float32, copy=False), weight)) / total for plane in planes]

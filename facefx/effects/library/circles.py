@@ -15,7 +15,7 @@ from facefx.effects.guided import Small, blurred
 from facefx.effects.kernels import separate_planes
 from facefx.effects.masks import Mesh, Points
 from facefx.effects.skin_effect import SkinEffect, StrengthParams
-from facefx.effects.tone import add_change, look_up, mean_under, ramp
+from facefx.effects.tone import add_change, look_up, means_under, ramp
 from facefx.values import Face, Patch
 
 __all__ = ["Circles"]
@@ -96,7 +96,7 @@ class Circles(SkinEffect):
         values = [skin.luma - black, *skin.chroma]
         changes = [np.zeros_like(values[0]) for _ in values]
         masks = wide_masks([[outline] for outline in outlines], grid, fade)
-        cheeks = [[mean_under(value, cheek * skin.weight) for value in values] for cheek in masks[1::2]]
+        cheeks = [means_under(values, cheek * skin.weight) for cheek in masks[1::2]]
         brightest = max(luma for luma, *_ in cheeks)
         if brightest <= 1:
             return 1.0, changes[0], changes[1:]
