@@ -133,7 +133,9 @@ def on_squares(points: Points, step: int, format: StreamFormat, margin: float = 
     So that nothing shimmers where a face moves by less than a square.
     """
     step_x, step_y = max(step, format.column_step), max(step, format.line_step)
-    (left, top), (right, bottom) = np.min(points, axis=0).tolist(), np.max(points, axis=0).tolist()
+    # Of a few dozen points, plain numbers are found in a quarter of the time.
+    across, down = points[:, 0].tolist(), points[:, 1].tolist()
+    left, top, right, bottom = min(across), min(down), max(across), max(down)
     return (
         (left - margin) // step_x * step_x,
         (top - margin) // step_y * step_y,
@@ -272,7 +274,8 @@ def luma_on(part: Patch, grid: Grid) -> Small:
 
 def chroma_on(part: Patch, grid: Grid) -> list[Small]:
     """Return a patch's U and V on a grid of squares that begins where it does; [] for gray."""
-    pixels, planes = part.format.pixels, list[NDArray[Any]](part.planes[1:])
+    pixels = part.format.pixels
+    planes: list[NDArray[Any]] = list(part.planes[1:])
     step, wide, high = int(grid.step_x), 1 << pixels.shift_x, 1 << pixels.shift_y
     if pixels.layout == "semiplanar":
         planes = list(cv2.split(planes[0]))

@@ -170,15 +170,16 @@ def _halved(planes: Small) -> Small:
     rows, columns = planes.shape[:2]
     if rows % 2 or columns % 2:
         planes = cv2.copyMakeBorder(planes, 0, rows % 2, 0, columns % 2, cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.resize(planes, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    size = (columns + 1) // 2, (rows + 1) // 2
+    return np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA))
 
 
 def _grown(small: Small, times: int) -> Small:
     """Bring means of squares back to the samples that they were taken of."""
     if not times:
         return small
-    scale = 1 << times
-    return np.asarray(cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
+    size = small.shape[1] << times, small.shape[0] << times
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR))
 
 
 def split(planes: Small) -> list[Small]:

@@ -37,8 +37,9 @@ _REACH = 2.5
 # How steeply a one-sided fade falls: the last eighth of the blur is all of it, from 1.15 sigma off the
 # outline to 2.5. Outside, it also closes a region that is thinner than its fade, as an eyebrow is.
 _STEEP = 8
-# Lines of each sample on which a mask with holes is drawn, and how steeply the surroundings of a hole fall.
-_HOLED_PARTS = 8
+# In samples: from this sigma on, half as many lines of each will do.
+_WIDE_SIGMA = 2.0
+# How steeply the surroundings of a hole fall.
 _CORNER = 3
 _SQUARE = np.ones((3, 3), np.uint8)
 
@@ -191,7 +192,7 @@ def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, s
 
     As the product of two soft masks, for half of the cost.
     """
-    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma, _HOLED_PARTS)
+    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma, _parts(sigma / grid.step_x))
     if soft is None:
         return drawn
     rows, columns = _within(grid, margin, 0)
@@ -199,6 +200,11 @@ def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, s
     near = cv2.erode(drawn, _SQUARE)[rows, columns]
     near = cv2.addWeighted(near, _CORNER, near, 0, 255 * (1 - _CORNER))
     return np.asarray(cv2.min(_faded(soft[rows, columns], "inside"), near))
+
+
+def _parts(sigma: float) -> int:
+    """On how many lines of a sample outlines are drawn that are blurred afterwards."""
+    return 4 if sigma >= _WIDE_SIGMA else 8
 
 
 def _drawn_and_soft(
