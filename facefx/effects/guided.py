@@ -93,7 +93,7 @@ def plan_smoothing(
     their sigma is three of those or more, that is a quarter of the work each time, and looks the same.
     """
     # About the mean, so that a variance is not a small difference of large numbers.
-    centre = np.float32(float(np.vdot(small, weight)) / max(float(weight.sum()), _NO_WEIGHT))
+    centre = np.float32(float(np.vdot(small, weight)) / max(cv2.sumElems(weight)[0], _NO_WEIGHT))
     a, b = _coefficients(small - centre, weight, sigma, eps, halvings)
     slope = np.subtract(1, a, out=a)
     slope *= weight

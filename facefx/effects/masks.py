@@ -134,8 +134,7 @@ class Mesh:
 
     def point(self, name: str) -> tuple[float, float]:
         """(x, y) of a named point (see faces.anchors), in pixels of the stored picture."""
-        x, y = self._landmarks[anchors(self._topology)[name], :2].tolist()
-        return x, y
+        return self._anchors[name]
 
     @cached_property
     def size(self) -> float:
@@ -145,6 +144,13 @@ class Mesh:
         """
         oval = self._points[self._loops.place("face_oval")] - self._middles[self._loops.order("face_oval")]
         return 2 * math.sqrt(float(np.vdot(oval, oval)) / len(oval))
+
+    @cached_property
+    def _anchors(self) -> Mapping[str, tuple[float, float]]:
+        # All at once: one by one costs as much each.
+        names = anchors(self._topology)
+        places = self._landmarks.take(list(names.values()), axis=0).tolist()
+        return {name: (x, y) for name, (x, y, *_) in zip(names, places, strict=True)}
 
     @cached_property
     def _middles(self) -> Points:

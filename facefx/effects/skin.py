@@ -69,7 +69,7 @@ def skin_weight(
     """
     features = [mesh.outline(name) for name in _FEATURES]
     weight = soft_mask_with_holes(outline, features, grid, sigma) * np.float32(1 / 255)
-    total = float(weight.sum())
+    total = cv2.sumElems(weight)[0]
     if not total:
         return np.asarray(weight)
     black = patch.format.color.luma_range[0]
@@ -84,7 +84,7 @@ def skin_weight(
 
 def _chroma_gate(patch: Patch, weight: Small, planes: Sequence[Small]) -> Mask | None:
     """0..255: how near each sample's colour is to the mean of those that have weight; None for gray."""
-    total = float(weight.sum())
+    total = cv2.sumElems(weight)[0]
     if not planes or not total:
         return None
     apart = [plane - np.float32(float(np.vdot(plane, weight)) / total) for plane in planes]

@@ -12,6 +12,7 @@ from facefx.effects.face_grid import face_grid, face_skin, fine_texture
 from facefx.effects.guided import Small, blurred, correct, plan_smoothing, shrink
 from facefx.effects.kernels import window
 from facefx.effects.masks import Grid
+from facefx.effects.tone import mean_under
 from facefx.values import Face, Patch
 
 __all__ = ["Smooth"]
@@ -110,6 +111,6 @@ class Smooth(Effect):
     def _eps(self, luma: Small, weight: Small) -> float:
         """The variance that is smoothed by half, in codes squared."""
         black, white = self.format.color.luma_range
-        mean = float(np.vdot(luma, weight)) / max(float(weight.sum()), 1.0) - black
+        mean = mean_under(luma, weight) - black
         contrast = _CONTRAST_OF_MEAN * max(mean, 0) + _CONTRAST_OF_RANGE * (white - black)
         return max(contrast, 1.0) ** 2
