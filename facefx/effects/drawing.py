@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,34 +21,33 @@ Region = tuple[Sequence[Points], Sequence[Points]]
 _LINES = 8
 FRACTION_BITS = 4
 """What OpenCV's drawing functions are told as `shift` with fixed_corners."""
-# What a sample's parts count together.
-_WHOLE = 128
+# A counted sample is so many parts wide and high, each of which counts so much; all together fit a byte.
+_PARTS, _PART = 4, 8
 # OpenCV's coordinates are 32 bits wide.
 _FAR = 1e9
 
 
-def counted(regions: Sequence[Region], to_grid: NDArray[np.float64], size: tuple[int, int], parts: int) -> Mask:
-    """Return shares of samples, 0..255, regions stacked: counted on parts × parts samples in one.
+def counted(regions: Sequence[Region], to_grid: NDArray[np.float64], size: tuple[int, int]) -> Mask:
+    """Return shares of samples, 0..255, regions stacked: counted on 4 × 4 samples in one.
 
     For masks that are blurred by a sample or more: there it is as steady as `exact`, and costs a third.
     to_grid: (2, 3), takes points to samples, the first of which covers 0 to 1. size: (width, height) of a region's
-    grid. parts: 4 or 8.
+    grid.
     """
-    (width, height), wide = size, size[0] * parts
+    width, height = size
     every = [outline for each in regions for part in each for outline in part]
-    corners = fixed_corners(every, to_grid, parts)
-    value = _WHOLE // parts**2
-    canvas = np.zeros((len(regions) * height * parts, wide), np.uint8)
+    corners = fixed_corners(every, to_grid, _PARTS)
+    canvas = np.zeros((len(regions) * height * _PARTS, width * _PARTS), np.uint8)
     for i, (outlines, holes) in enumerate(regions):
-        drawn = canvas[i * height * parts : (i + 1) * height * parts]
+        drawn = canvas[i * height * _PARTS : (i + 1) * height * _PARTS]
         for _ in outlines:
             corner = next(corners)
-            cv2.fillPoly(drawn, [corner], value, cv2.LINE_8, FRACTION_BITS)
+            cv2.fillPoly(drawn, [corner], _PART, cv2.LINE_8, FRACTION_BITS)
             # What is on the edge is half in it: OpenCV has filled it whole.
-            cv2.polylines(drawn, [corner], True, value // 2, 1, cv2.LINE_8, FRACTION_BITS)
+            cv2.polylines(drawn, [corner], True, _PART // 2, 1, cv2.LINE_8, FRACTION_BITS)
         for _ in holes:
             cv2.fillPoly(drawn, [next(corners)], 0, cv2.LINE_8, FRACTION_BITS)
-    return _summed(canvas, width, parts)
+    return _summed(canvas)
 
 
 def fixed_corners(
@@ -73,17 +71,15 @@ def fixed_corners(
         start = end
 
 
-def _summed(canvas: Mask, width: int, parts: int) -> Mask:
-    """Sums over squares of parts, of 255 where all is filled."""
-    rows = canvas.reshape(-1, canvas.shape[1] * parts)
-    while rows.shape[1] > width * parts:
+def _summed(canvas: Mask) -> Mask:
+    """Sums over squares of parts: 255 where all is filled."""
+    rows = canvas.reshape(-1, canvas.shape[1] * _PARTS)
+    while rows.shape[1] > canvas.shape[1]:
         half = rows.shape[1] // 2
         rows = cv2.add(rows[:, :half], rows[:, half:])
-    # A square's row is one number of so many bytes: their sum is the highest byte of a product.
-    kind: Any = np.uint64 if parts == 8 else np.uint32
-    ones, high = kind(int("01" * parts, 16)), kind(8 * (parts - 1))
-    sums = (np.ascontiguousarray(rows).view(kind) * ones) >> high
-    return np.asarray(cv2.convertScaleAbs(sums.astype(np.uint8), alpha=255 / _WHOLE), np.uint8)
+    # A row of a square is a number of four bytes: their sum is the highest byte of a product.
+    sums = np.ascontiguousarray(rows).view("<u4") * np.uint32(0x01010101)
+    return np.asarray(cv2.convertScaleAbs((sums >> 24).astype(np.uint8), alpha=255 / (_PART * _PARTS**2)))
 
 
 def exact(regions: Sequence[Sequence[Points]], to_grid: NDArray[np.float64], size: tuple[int, int]) -> Mask:

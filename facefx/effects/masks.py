@@ -37,8 +37,6 @@ _REACH = 2.5
 # How steeply a one-sided fade falls: the last eighth of the blur is all of it, from 1.15 sigma off the
 # outline to 2.5. Outside, it also closes a region that is thinner than its fade, as an eyebrow is.
 _STEEP = 8
-# In samples: from this sigma on, half as many lines of each will do.
-_WIDE_SIGMA = 2.0
 # How steeply the surroundings of a hole fall.
 _CORNER = 3
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -170,14 +168,13 @@ def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade =
 
 
 def soft_masks(
-    regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float, parts: int = 0
+    regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float, *, exactly: bool = True
 ) -> list[Mask]:
     """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long.
 
-    parts: 4 or 8 where sigma is more than a sample and outlines may be drawn on so many lines of each, for half
-    of the cost; 0 draws them exactly.
+    exactly: False where sigma is more than a sample and shares of samples may be counted, for half of the cost.
     """
-    drawn, soft, margin = _drawn_and_soft([(outlines, ()) for outlines, _ in regions], grid, sigma, parts)
+    drawn, soft, margin = _drawn_and_soft([(outlines, ()) for outlines, _ in regions], grid, sigma, exactly=exactly)
     masks = []
     for top, (_, fade) in zip(range(0, len(drawn), len(drawn) // len(regions)), regions, strict=True):
         rows, columns = _within(grid, margin, top)
@@ -198,7 +195,7 @@ def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, s
 
     As the product of two soft masks, for half of the cost.
     """
-    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma, _parts(sigma / grid.step_x))
+    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma, exactly=False)
     if soft is None:
         return drawn
     rows, columns = _within(grid, margin, 0)
@@ -208,21 +205,16 @@ def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, s
     return np.asarray(cv2.min(_faded(soft[rows, columns], "inside"), near))
 
 
-def _parts(sigma: float) -> int:
-    """On how many lines of a sample outlines are drawn that are blurred afterwards."""
-    return 4 if sigma >= _WIDE_SIGMA else 8
-
-
 def _drawn_and_soft(
-    regions: Sequence[Region], grid: Grid, sigma: float, parts: int
+    regions: Sequence[Region], grid: Grid, sigma: float, *, exactly: bool
 ) -> tuple[Mask, NDArray[np.float32] | None, tuple[int, int]]:
     """Regions as they are drawn and blurred, stacked, with their margins; no blur where it would not show."""
     across, down = sigma / grid.step_x, sigma / grid.step_y
     if min(across, down) < _MIN_SIGMA:
-        return _drawn(regions, grid, (0, 0), parts), None, (0, 0)
+        return _drawn(regions, grid, (0, 0), exactly=exactly), None, (0, 0)
     # A margin as wide as the fade, so that what lies beyond the grid fades into it.
     margin = math.ceil(_REACH * across), math.ceil(_REACH * down)
-    drawn = _drawn(regions, grid, margin, parts)
+    drawn = _drawn(regions, grid, margin, exactly=exactly)
     kernels = [_kernel(size, width) for size, width in zip(margin, (across, down), strict=True)]
     # All in one: a margin is as wide as the blur reaches.
     soft = cv2.sepFilter2D(drawn, cv2.CV_32F, *kernels, borderType=cv2.BORDER_CONSTANT)
@@ -247,13 +239,13 @@ def _faded(blurred: NDArray[Any], fade: Fade) -> Mask:
     return np.asarray(cv2.addWeighted(blurred, gain, blurred, 0, level, dtype=cv2.CV_8U), np.uint8)
 
 
-def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], parts: int) -> Mask:
+def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], *, exactly: bool) -> Mask:
     """How much of each sample lies within each region, 0..255: grids with margins, stacked."""
     size, to_grid = (grid.width + 2 * margin[0], grid.height + 2 * margin[1]), grid.matrix
     to_grid[:, 2] += margin
-    if parts:
-        return counted(regions, to_grid, size, parts)
-    return exact([outlines for outlines, _ in regions], to_grid, size)
+    if exactly:
+        return exact([outlines for outlines, _ in regions], to_grid, size)
+    return counted(regions, to_grid, size)
 
 
 @dataclass(frozen=True, slots=True)

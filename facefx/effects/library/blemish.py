@@ -79,10 +79,10 @@ class Blemish(SkinEffect):
 
     def _spots(self, skin: FaceSkin, size: float) -> _Spots:
         part, step = skin.part, max(int(skin.grid.step_x) // 2, 1)
-        grid, weight = Grid.shrunk(part, step), cv2.convertScaleAbs(skin.weight, alpha=255)
+        grid, weight = Grid.shrunk(part, step), skin.weight
         if step < skin.grid.step_x:
-            weight = cv2.resize(weight, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-            weight = weight[: grid.height, : grid.width]
+            double = 2 * skin.grid.width, 2 * skin.grid.height
+            weight = cv2.resize(weight, double, interpolation=cv2.INTER_LINEAR)[: grid.height, : grid.width]
         color, reach = self.format.color, max(round(self.params.size * size / step), 1)
         black, white = color.luma_range
         mean = max(mean_under(skin.luma, skin.weight) - black, 1.0)
@@ -94,7 +94,7 @@ class Blemish(SkinEffect):
             # Redness is a part of the light, as depth is.
             unit = 2 * mean / (white - black) * (1 << (color.depth - 8))
             spot = cv2.max(spot, ramp(chroma[1], -_BLUSH * unit, -_RED * unit))
-        share = cv2.multiply(weight, spot, scale=1 / 255)
+        share = cv2.multiply(weight, spot, dtype=cv2.CV_8U)
         if cv2.minMaxLoc(depth, share)[1] > _MOLE * mean:
             moles = _moles(ramp(depth, _MOLE * mean, _SURE_MOLE * mean), reach)
             share = cv2.multiply(share, cv2.bitwise_not(moles), scale=1 / 255)
