@@ -31,8 +31,8 @@ def counted(regions: Sequence[Region], to_grid: NDArray[np.float64], size: tuple
     """Return shares of samples, 0..255, regions stacked: counted on 4 × 4 samples in one.
 
     For masks that are blurred by a sample or more: there it is as steady as `exact`, and costs a third.
-    to_grid: (2, 3), takes points to samples, the first of which covers 0 to 1. size: (width, height) of a region's
-    grid.
+    to_grid: (2, 3), takes points to samples, the first of which covers 0 to 1. size: (width, height) of the
+    grid of each region.
     """
     width, height = size
     every = [outline for each in regions for part in each for outline in part]

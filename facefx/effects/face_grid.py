@@ -161,8 +161,8 @@ def skin_key(patch: Patch) -> tuple[str, Patch]:
 def face_skin(shared: Shared, face: Face, patch: Patch, luma: Small | None = None) -> FaceSkin | None:
     """Tell a face's skin from all else, once for a chain; None where the patch holds none.
 
-    patch: as the chain gives it to all its effects, covering FaceGrid.region. luma: small_luma of its part, from
-    whom has it.
+    patch: as the chain gives it to all its effects, covering FaceGrid.region. luma: small_luma of its part,
+    where that is at hand.
 
     Raises EffectError, as Mesh does.
     """

@@ -172,9 +172,11 @@ def soft_masks(
 ) -> list[Mask]:
     """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long.
 
-    exactly: False where sigma is more than a sample and shares of samples may be counted, for half of the cost.
+    exactly: False where sigma is more than a sample: shares are counted there, for half of the cost.
     """
-    drawn, soft, margin = _drawn_and_soft([(outlines, ()) for outlines, _ in regions], grid, sigma, exactly=exactly)
+    drawn, soft, margin = _drawn_and_soft(
+        [(outlines, ()) for outlines, _ in regions], grid, sigma, exactly=exactly
+    )
     masks = []
     for top, (_, fade) in zip(range(0, len(drawn), len(drawn) // len(regions)), regions, strict=True):
         rows, columns = _within(grid, margin, top)
@@ -250,9 +252,9 @@ def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], *, ex
 
 @dataclass(frozen=True, slots=True)
 class _Loops:
-    """The regions of a topology. points: of all, one after another. means: takes them to each region's middle.
+    """The regions of a topology. points: of all, one after another. places: number and points, by name.
 
-    places: by name, its number and where its points are.
+    means: (regions, points), takes them to each region's middle.
     """
 
     points: NDArray[np.intp]

@@ -33,7 +33,8 @@ def skin_outline(mesh: Mesh) -> Points:
     """(n, 2) float32: the face's oval raised to the hairline, in pixels of the stored picture."""
     x, y = mesh.outline("face_oval").T
     # Plain numbers: on arrays of two it takes three times as long.
-    (left_x, left_y), (right_x, right_y) = mesh.middle("left_brow").tolist(), mesh.middle("right_brow").tolist()
+    left_x, left_y = mesh.middle("left_brow").tolist()
+    right_x, right_y = mesh.middle("right_brow").tolist()
     brows_x, brows_y = (left_x + right_x) / 2, (left_y + right_y) / 2
     lips_x, lips_y = mesh.middle("lips_outer").tolist()
     up_x, up_y = brows_x - lips_x, brows_y - lips_y

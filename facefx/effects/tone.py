@@ -95,9 +95,7 @@ def add_change(plane: Plane, change: NDArray[np.float32], legal: tuple[int, int]
     add_to(plane, codes, change, legal)
 
 
-def add_to(
-    plane: Plane, samples: Plane, change: NDArray[np.float32], legal: tuple[int, int]
-) -> None:
+def add_to(plane: Plane, samples: Plane, change: NDArray[np.float32], legal: tuple[int, int]) -> None:
     """Do the same for a plane whose codes are at hand, perhaps as float32."""
     kind = cv2.CV_8U if plane.dtype == np.uint8 else cv2.CV_16U
     write_legal(plane, cv2.add(samples, change, dtype=kind), legal)

@@ -46,7 +46,10 @@ class BlemishParams(StrengthParams):
 
 @dataclass(frozen=True, slots=True)
 class _Spots:
-    """What luma, and U and V, lack to be as what is around them, and how much of each square is a spot: 0..255."""
+    """What luma, and U and V, lack to be as what is around them, on the grid.
+
+    share: 0..255, how much of each square is a spot.
+    """
 
     grid: Grid
     share: Mask
