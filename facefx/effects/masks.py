@@ -37,6 +37,8 @@ _REACH = 2.5
 # How steeply a one-sided fade falls: the last eighth of the blur is all of it, from 1.15 sigma off the
 # outline to 2.5. Outside, it also closes a region that is thinner than its fade, as an eyebrow is.
 _STEEP = 8
+# In samples: from this sigma on, counted shares are as good as exact ones.
+_COUNTED_SAMPLES = 1.05
 # How steeply the surroundings of a hole fall.
 _CORNER = 3
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -172,11 +174,11 @@ def soft_masks(
 ) -> list[Mask]:
     """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long.
 
-    exactly: False where sigma is more than a sample: shares are counted there, for half of the cost.
+    exactly: False lets shares be counted where sigma is a sample or more, for half of the cost.
     """
-    drawn, soft, margin = _drawn_and_soft(
-        [(outlines, ()) for outlines, _ in regions], grid, sigma, exactly=exactly
-    )
+    exactly = exactly or sigma < _COUNTED_SAMPLES * max(grid.step_x, grid.step_y)
+    every: list[Region] = [(outlines, ()) for outlines, _ in regions]
+    drawn, soft, margin = _drawn_and_soft(every, grid, sigma, exactly=exactly)
     masks = []
     for top, (_, fade) in zip(range(0, len(drawn), len(drawn) // len(regions)), regions, strict=True):
         rows, columns = _within(grid, margin, top)
