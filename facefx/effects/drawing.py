@@ -30,7 +30,7 @@ _FAR = 1e9
 def counted(regions: Sequence[Region], to_grid: NDArray[np.float64], size: tuple[int, int]) -> Mask:
     """Return shares of samples, 0..255, regions stacked: counted on 4 × 4 samples in one.
 
-    For masks that are blurred by a sample or more: there it is as steady as `exact`, and costs a third.
+    For masks that are blurred by a sample or more: there it is nearly as steady as `exact`, for a third.
     to_grid: (2, 3), takes points to samples, the first of which covers 0 to 1. size: (width, height) of the
     grid of each region.
     """
