@@ -12,6 +12,7 @@ without steps, and weighted by the mask, so that what lies beside the skin does 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Smoothing", "blurred", "correct", "plan_smoothing", "shrink"]
+from facefx.effects.tone import add_to
+
+__all__ = ["Smoothing", "blurred", "correct", "plan_smoothing", "shrink", "split"]
 
 Plane = NDArray[Any]
 Small = NDArray[np.float32]
 
 # Keeps a window without weight from dividing by zero; a sample of full weight counts 1.
 _NO_WEIGHT = 1e-4
+# Squared sigma, in samples, by which halving and growing widen a window.
+_HALVED = 0.45
 # A Gaussian window is cut off here, in sigma.
 _REACH = 2.0
 
@@ -70,26 +75,38 @@ def blurred(small: Small, sigma: float) -> Small:
 
 
 def plan_smoothing(
-    small: Small, coarse: Small, weight: Small, *, sigma: float, eps: float, detail: float
+    small: Small,
+    coarse: Small,
+    weight: Small,
+    *,
+    sigma: float,
+    eps: float,
+    detail: float,
+    halvings: int = 0,
 ) -> Smoothing:
     """Find what smooths a plane, from its small copy.
 
     coarse: the small copy without the finest texture. weight: 0..1, how much of the smoothing each
     sample gets, and how much it says about its neighbours. sigma: of the window, in samples. eps: in
     codes squared, the variance at which a window is smoothed by half. detail: 0..1, the part of the
-    finest texture that stays.
+    finest texture that stays. halvings: windows are put down on squares of so many times four samples; where
+    their sigma is three of those or more, that is a quarter of the work each time, and looks the same.
     """
-    a, b = _coefficients(small, weight, sigma, eps)
+    # About the mean, so that a variance is not a small difference of large numbers.
+    centre = np.float32(float(np.vdot(small, weight)) / max(cv2.sumElems(weight)[0], _NO_WEIGHT))
+    a, b = _coefficients(small - centre, weight, sigma, eps, halvings)
     slope = np.subtract(1, a, out=a)
     slope *= weight
-    offset = b
-    offset *= weight
+    b *= weight
+    # A part of the correction is made for the blurred plane and applied to the plane itself: it moves coarse
+    # texture and lets the fine ride on top.
+    rest = coarse * np.float32(-detail)
+    rest += centre
+    rest *= slope
+    b += rest
     if detail:
-        # A part of the correction is made for the blurred plane and applied to the plane itself: it moves
-        # coarse texture and lets the fine ride on top.
-        offset -= np.float32(detail) * slope * coarse
         slope *= np.float32(1 - detail)
-    return Smoothing(slope, offset)
+    return Smoothing(slope, b)
 
 
 def correct(
@@ -108,46 +125,64 @@ def correct(
     """
     height, width = plane.shape
     rows, columns = smoothing.slope.shape
-    size, part = (columns * step_x, rows * step_y), np.float32(strength)
-    slope = cv2.resize(smoothing.slope * part, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    offset = cv2.resize(smoothing.offset * part, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    size = columns * step_x, rows * step_y
+    # What is kept and what is added: where there is no weight, all and nothing.
+    kept = cv2.addWeighted(smoothing.slope, -strength, smoothing.slope, 0, 1)
+    added = smoothing.offset * np.float32(strength)
+    kept = cv2.resize(kept, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    added = cv2.resize(added, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
     if codes is None:
         codes = plane.astype(np.float32)
-    change = cv2.subtract(offset, cv2.multiply(codes, slope, dst=slope), dst=offset)
-    new = cv2.add(codes, change, dtype=cv2.CV_8U if plane.dtype == np.uint8 else cv2.CV_16U)
-    if new.min() < legal[0] or new.max() > legal[1]:
-        cv2.min(new, cv2.max(plane, (legal[1],)), dst=new)
-        cv2.max(new, cv2.min(plane, (legal[0],)), dst=new)
-    plane[...] = new
+    add_to(plane, cv2.multiply(codes, kept, dst=kept), added, legal)
 
 
-def _coefficients(small: Small, weight: Small, sigma: float, eps: float) -> tuple[Small, Small]:
+def _coefficients(
+    level: Small, weight: Small, sigma: float, eps: float, halvings: int
+) -> tuple[Small, Small]:
     """Return a and b of the filter, each averaged over the windows that a sample is in."""
-    # About the mean, so that a variance is not a small difference of large numbers.
-    centre = np.float32(float(np.vdot(small, weight)) / max(float(weight.sum()), _NO_WEIGHT))
-    level = small - centre
     first = level * weight
     level *= first
-    total, mean, variance = _split(blurred(cv2.merge((weight, first, level)), sigma))
+    sums = cv2.merge((weight, first, level))
+    for _ in range(halvings):
+        sums, sigma = _halved(sums), math.sqrt(max(sigma**2 - _HALVED, 0.0)) / 2
+    weights = split(sums)[0] if halvings else weight
+    total, mean, variance = split(blurred(sums, sigma))
     total += np.float32(_NO_WEIGHT)
     share = np.divide(1, total, out=total)
     mean *= share
     variance *= share
     variance -= mean * mean
-    variance = cv2.threshold(variance, 0, 0, cv2.THRESH_TOZERO, dst=variance)[1]
+    np.maximum(variance, 0, out=variance)
     a = variance / (variance + np.float32(eps))
-    b = mean - a * mean
+    mean -= a * mean
     # With the same weights again: a window in the hair says nothing about the skin beside it.
-    a *= weight
-    b *= weight
-    a, b = _split(blurred(cv2.merge((a, b)), sigma))
+    a *= weights
+    mean *= weights
+    a, b = split(blurred(cv2.merge((a, mean)), sigma))
     a *= share
     b *= share
-    b += centre * (1 - a)
-    return a, b
+    rows, columns = weight.shape
+    return _grown(a, halvings)[:rows, :columns], _grown(b, halvings)[:rows, :columns]
 
 
-def _split(planes: Small) -> list[Small]:
+def _halved(planes: Small) -> Small:
+    """Means of squares of four; an odd last row or column pairs with itself."""
+    rows, columns = planes.shape[:2]
+    if rows % 2 or columns % 2:
+        planes = cv2.copyMakeBorder(planes, 0, rows % 2, 0, columns % 2, cv2.BORDER_REPLICATE)
+    size = (columns + 1) // 2, (rows + 1) // 2
+    return np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA))
+
+
+def _grown(small: Small, times: int) -> Small:
+    """Bring means of squares back to the samples that they were taken of."""
+    if not times:
+        return small
+    size = small.shape[1] << times, small.shape[0] << times
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR))
+
+
+def split(planes: Small) -> list[Small]:
     """The channels one by one. OpenCV copies what it has to make room for itself, in four times as long."""
     parts = [np.empty(planes.shape[:2], np.float32) for _ in range(planes.shape[2])]
     cv2.split(planes, parts)

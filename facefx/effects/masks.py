@@ -10,20 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefx.effects.drawing import Region, counted, exact
 from facefx.errors import EffectError
 from facefx.faces.anchors import anchors
 from facefx.faces.topology import topology
 from facefx.values import Face, Patch
 
-__all__ = ["Fade", "Grid", "Mesh", "grid_step", "soft_mask", "soft_masks"]
+__all__ = ["Fade", "Grid", "Mesh", "grid_step", "soft_mask", "soft_mask_with_holes", "soft_masks"]
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -36,8 +37,10 @@ _REACH = 2.5
 # How steeply a one-sided fade falls: the last eighth of the blur is all of it, from 1.15 sigma off the
 # outline to 2.5. Outside, it also closes a region that is thinner than its fade, as an eyebrow is.
 _STEEP = 8
-# Lines of each sample on which an outline is drawn.
-_LINES = 8
+# In samples: from this sigma on, counted shares are as good as exact ones.
+_COUNTED_SAMPLES = 1.05
+# How steeply the surroundings of a hole fall.
+_CORNER = 3
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -73,6 +76,12 @@ class Grid:
     def size(self) -> tuple[int, int]:
         """(width, height), as OpenCV wants it."""
         return self.width, self.height
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """(2, 3): takes points of the picture to samples, the first of which covers 0 to 1."""
+        across, down = 1 / self.step_x, 1 / self.step_y
+        return np.array(((across, 0, -self.x * across), (0, down, -self.y * down)))
 
     def place(self, points: Points) -> Points:
         """Return (n, 2) points of the picture in samples, where sample i has its middle at i."""
@@ -125,8 +134,7 @@ class Mesh:
 
     def point(self, name: str) -> tuple[float, float]:
         """(x, y) of a named point (see faces.anchors), in pixels of the stored picture."""
-        x, y = self._landmarks[anchors(self._topology)[name], :2].tolist()
-        return x, y
+        return self._anchors[name]
 
     @cached_property
     def size(self) -> float:
@@ -138,8 +146,16 @@ class Mesh:
         return 2 * math.sqrt(float(np.vdot(oval, oval)) / len(oval))
 
     @cached_property
+    def _anchors(self) -> Mapping[str, tuple[float, float]]:
+        # All at once: one by one costs as much each.
+        names = anchors(self._topology)
+        places = self._landmarks.take(list(names.values()), axis=0).tolist()
+        return {name: (x, y) for name, (x, y, *_) in zip(names, places, strict=True)}
+
+    @cached_property
     def _middles(self) -> Points:
-        return np.asarray(np.add.reduceat(self._points, self._loops.first, axis=0) / self._loops.lengths)
+        # One product: sums of rows of three take three times as long.
+        return np.asarray(self._loops.means @ self._points)
 
 
 def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade = "across") -> Mask:
@@ -153,140 +169,98 @@ def soft_mask(outlines: Iterable[Points], grid: Grid, sigma: float, fade: Fade =
     return soft_masks([(tuple(outlines), fade)], grid, sigma)[0]
 
 
-def soft_masks(regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float) -> list[Mask]:
-    """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long."""
-    across, down = sigma / grid.step_x, sigma / grid.step_y
-    fades = min(across, down) >= _MIN_SIGMA
-    # A margin as wide as the fade, so that what lies beyond the grid fades into it.
-    margin = (math.ceil(_REACH * across), math.ceil(_REACH * down)) if fades else (0, 0)
-    drawn = _drawn([outlines for outlines, _ in regions], grid, *margin)
-    tops = range(0, len(drawn), len(drawn) // len(regions))
-    if not fades:
-        return [drawn[top : top + grid.height] for top in tops]
-    across_kernel = down_kernel = cv2.getGaussianKernel(2 * margin[0] + 1, across, cv2.CV_32F)
-    if down != across:
-        down_kernel = cv2.getGaussianKernel(2 * margin[1] + 1, down, cv2.CV_32F)
-    # All in one: a margin is as wide as the blur reaches.
-    blurred = cv2.sepFilter2D(drawn, cv2.CV_32F, across_kernel, down_kernel, borderType=cv2.BORDER_CONSTANT)
-    columns = slice(margin[0], margin[0] + grid.width)
+def soft_masks(
+    regions: Sequence[tuple[Sequence[Points], Fade]], grid: Grid, sigma: float, *, exactly: bool = True
+) -> list[Mask]:
+    """Return soft_mask of each (outlines, fade), all drawn in one go: each by itself takes twice as long.
+
+    exactly: False lets shares be counted where sigma is a sample or more, for half of the cost.
+    """
+    exactly = exactly or sigma < _COUNTED_SAMPLES * max(grid.step_x, grid.step_y)
+    every: list[Region] = [(outlines, ()) for outlines, _ in regions]
+    drawn, soft, margin = _drawn_and_soft(every, grid, sigma, exactly=exactly)
     masks = []
-    for top, (_, fade) in zip(tops, regions, strict=True):
-        rows = slice(top + margin[1], top + margin[1] + grid.height)
-        mask = _faded(blurred[rows, columns], fade)
+    for top, (_, fade) in zip(range(0, len(drawn), len(drawn) // len(regions)), regions, strict=True):
+        rows, columns = _within(grid, margin, top)
+        if soft is None:
+            masks.append(drawn[rows])
+            continue
+        mask = _faded(soft[rows, columns], fade)
         if fade == "outside":
             # A corner of an eye is too sharp for its blur to be whole there.
-            around = cv2.dilate(drawn[top : top + grid.height + 2 * margin[1]], _SQUARE)
-            around = around[margin[1] : margin[1] + grid.height, columns]
+            around = cv2.dilate(drawn[top : rows.stop + margin[1]], _SQUARE)[margin[1] : -margin[1], columns]
             mask = np.asarray(cv2.max(mask, cv2.convertScaleAbs(around, alpha=_STEEP)))
         masks.append(mask)
     return masks
 
 
-def _faded(blurred: NDArray[np.float32], fade: Fade) -> Mask:
+def soft_mask_with_holes(outline: Points, holes: Sequence[Points], grid: Grid, sigma: float) -> Mask:
+    """Return what lies "inside" an outline and in none of its holes: 0 to one sigma off all of them.
+
+    As the product of two soft masks, for half of the cost.
+    """
+    drawn, soft, margin = _drawn_and_soft([((outline,), holes)], grid, sigma, exactly=False)
+    if soft is None:
+        return drawn
+    rows, columns = _within(grid, margin, 0)
+    # A corner of an eye is too sharp for its blur to be nothing there.
+    near = cv2.erode(drawn, _SQUARE)[rows, columns]
+    near = cv2.addWeighted(near, _CORNER, near, 0, 255 * (1 - _CORNER))
+    return np.asarray(cv2.min(_faded(soft[rows, columns], "inside"), near))
+
+
+def _drawn_and_soft(
+    regions: Sequence[Region], grid: Grid, sigma: float, *, exactly: bool
+) -> tuple[Mask, NDArray[np.float32] | None, tuple[int, int]]:
+    """Regions as they are drawn and blurred, stacked, with their margins; no blur where it would not show."""
+    across, down = sigma / grid.step_x, sigma / grid.step_y
+    if min(across, down) < _MIN_SIGMA:
+        return _drawn(regions, grid, (0, 0), exactly=exactly), None, (0, 0)
+    # A margin as wide as the fade, so that what lies beyond the grid fades into it.
+    margin = math.ceil(_REACH * across), math.ceil(_REACH * down)
+    drawn = _drawn(regions, grid, margin, exactly=exactly)
+    kernels = [_kernel(size, width) for size, width in zip(margin, (across, down), strict=True)]
+    # All in one: a margin is as wide as the blur reaches.
+    soft = cv2.sepFilter2D(drawn, cv2.CV_32F, *kernels, borderType=cv2.BORDER_CONSTANT)
+    return drawn, soft, margin
+
+
+def _kernel(reach: int, sigma: float) -> NDArray[np.float32]:
+    return np.asarray(cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F))
+
+
+def _within(grid: Grid, margin: tuple[int, int], top: int) -> tuple[slice, slice]:
+    """The rows and columns of a region that are not margin. top: its first row."""
+    return (
+        slice(top + margin[1], top + margin[1] + grid.height),
+        slice(margin[0], margin[0] + grid.width),
+    )
+
+
+def _faded(blurred: NDArray[Any], fade: Fade) -> Mask:
     """Make of a blurred mask what the fade asks for."""
     gain, level = {"inside": (_STEEP, 255 * (1 - _STEEP)), "across": (1, 0), "outside": (_STEEP, 0)}[fade]
     return np.asarray(cv2.addWeighted(blurred, gain, blurred, 0, level, dtype=cv2.CV_8U), np.uint8)
 
 
-def _drawn(regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int) -> Mask:
-    """How much of each sample lies within each region's outlines, 0..255: grids with margins, stacked.
-
-    OpenCV's antialiased polygons are half a sample too wide, and jump by most of a sample's code where an
-    outline moves by a tenth of it. Here a sample is so many lines, each covered from crossing to
-    crossing, exactly, so that a mask moves as smoothly as the landmarks do.
-    """
-    width, height = grid.width + 2 * right, grid.height + 2 * below
-    row, x, turn = _crossings(regions, grid, right, below)
-    if not len(row):
-        return np.zeros((height * len(regions), width), np.uint8)
-    column = np.floor(x.clip(0, width, out=x))
-    x -= column
-    part = np.multiply(x, turn, out=x)
-    # One column for what lies left of all samples, one for what the last sample adds to beyond it.
-    rows, stride = height * len(regions), width + 2
-    row *= stride
-    index = np.add(row, column, out=row).astype(np.intp)
-    # Each crossing adds itself to all that lies right of it: to its own sample in part.
-    steps = np.bincount(index, turn - part, rows * stride)
-    index += 1
-    steps += np.bincount(index, part, rows * stride)
-    # Sums along the rows, as a difference of sums over rectangles: a third of the time of cumsum.
-    sums = cv2.integral(steps.reshape(rows, stride))[:, 1 : width + 1]
-    return np.asarray(cv2.convertScaleAbs(cv2.subtract(sums[1:], sums[:-1]), alpha=255 / _LINES), np.uint8)
-
-
-def _crossings(
-    regions: Sequence[Sequence[Points]], grid: Grid, right: int, below: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Where outlines cross lines of the grid with a margin: row, place across in samples, and which way.
-
-    Each row has so many lines; the rows of one region follow those of the last. The way is 1 where an
-    outline's inside begins and -1 where it ends, or the other way round.
-    """
-    outlines = [outline for region in regions for outline in region]
-    if not outlines:
-        return np.zeros(0), np.zeros(0), np.zeros(0)
-    sides = _sides(tuple(tuple(map(len, region)) for region in regions))
-    here = grid.place(np.concatenate(outlines)) + np.array((right + 0.5, below + 0.5))
-    here *= (1, _LINES)
-    (x, y), (next_x, next_y) = here.T, here.take(sides.end, axis=0).T
-    across, down = next_x - x, next_y - y
-    # Outlines that run the other way round count the other way, so that they unite where they overlap.
-    round_ = np.sign(np.add.reduceat(x * next_y - next_x * y, sides.first))
-    turn = np.sign(down) * round_.take(sides.outline)
-    rows = grid.height + 2 * below
-    # Lines stay floats, which hold them exactly: what follows mixes them with places.
-    start = np.ceil(y - 0.5).clip(0, rows * _LINES)
-    end = start.take(sides.end)
-    count = np.abs(end - start).astype(np.intp)
-    ends = count.cumsum()
-    # From here on each side stands once for each line that it crosses.
-    line = np.arange(float(ends[-1])) + (np.minimum(start, end) + count - ends).repeat(count)
-    slope = across / np.where(count, down, 1)
-    place = line + 0.5
-    place -= y.repeat(count)
-    place *= slope.repeat(count)
-    place += x.repeat(count)
-    row = np.floor(np.multiply(line, 1 / _LINES, out=line), out=line)
-    row += (sides.region * rows).repeat(count)
-    return row, place, turn.repeat(count)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """The sides of some regions' outlines, each from its corner to the next one of its outline.
-
-    end: the corner where each ends. outline, region: which each belongs to. first: of each outline.
-    """
-
-    end: NDArray[np.intp]
-    outline: NDArray[np.intp]
-    region: NDArray[np.intp]
-    first: NDArray[np.intp]
-
-
-# A mesh has the same outlines in every frame.
-@lru_cache(maxsize=64)
-def _sides(lengths: tuple[tuple[int, ...], ...]) -> _Sides:
-    """lengths: corners of each outline of each region."""
-    outlines = np.array([length for region in lengths for length in region], np.intp)
-    first = np.cumsum(outlines) - outlines
-    end = np.arange(1, outlines.sum() + 1)
-    end[first + outlines - 1] = first
-    region = np.repeat(np.arange(len(lengths)), [sum(region) for region in lengths])
-    return _Sides(end, np.repeat(np.arange(len(outlines)), outlines), region, first)
+def _drawn(regions: Sequence[Region], grid: Grid, margin: tuple[int, int], *, exactly: bool) -> Mask:
+    """How much of each sample lies within each region, 0..255: grids with margins, stacked."""
+    size, to_grid = (grid.width + 2 * margin[0], grid.height + 2 * margin[1]), grid.matrix
+    to_grid[:, 2] += margin
+    if exactly:
+        return exact([outlines for outlines, _ in regions], to_grid, size)
+    return counted(regions, to_grid, size)
 
 
 @dataclass(frozen=True, slots=True)
 class _Loops:
-    """The regions of a topology. points: of all, one after another. first: where each region's begin.
+    """The regions of a topology. points: of all, one after another. places: number and points, by name.
 
-    lengths: (n, 1), points of each. places: by name, its number and where its points are.
+    means: (regions, points), takes them to each region's middle.
     """
 
     points: NDArray[np.intp]
-    first: NDArray[np.intp]
-    lengths: NDArray[np.float32]
+    means: NDArray[np.float32]
     places: Mapping[str, tuple[int, slice]]
 
     def order(self, region: str) -> int:
@@ -314,4 +288,6 @@ def _loops(name: str) -> _Loops:
     spans = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
     places = {region: (i, slice(*span)) for i, (region, span) in enumerate(zip(loops, spans, strict=True))}
     points = np.concatenate([np.array(loop, np.intp) for loop in loops.values()])
-    return _Loops(points, ends - lengths, lengths.astype(np.float32)[:, None], MappingProxyType(places))
+    of = np.repeat(np.arange(len(lengths)), lengths) == np.arange(len(lengths))[:, None]
+    means = (of / lengths[:, None]).astype(np.float32)
+    return _Loops(points, means, MappingProxyType(places))

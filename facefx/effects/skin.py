@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefx.effects.masks import Grid, Mesh, Points, soft_masks
+from facefx.effects.masks import Grid, Mask, Mesh, Points, soft_mask_with_holes
+from facefx.effects.tone import ramp
 from facefx.values import Patch
 
 __all__ = ["skin_outline", "skin_weight"]
@@ -29,62 +31,75 @@ _DARK, _LIT = 0.3, 0.55
 
 def skin_outline(mesh: Mesh) -> Points:
     """(n, 2) float32: the face's oval raised to the hairline, in pixels of the stored picture."""
-    oval = mesh.outline("face_oval")
-    brows = (mesh.middle("left_brow") + mesh.middle("right_brow")) / 2
-    up = brows - mesh.middle("lips_outer")
-    up /= max(math.hypot(*up.tolist()), 1.0)
-    above = (oval - brows) @ up
+    x, y = mesh.outline("face_oval").T
+    # Plain numbers: on arrays of two it takes three times as long.
+    left_x, left_y = mesh.middle("left_brow").tolist()
+    right_x, right_y = mesh.middle("right_brow").tolist()
+    brows_x, brows_y = (left_x + right_x) / 2, (left_y + right_y) / 2
+    lips_x, lips_y = mesh.middle("lips_outer").tolist()
+    up_x, up_y = brows_x - lips_x, brows_y - lips_y
+    long = max(math.hypot(up_x, up_y), 1.0)
+    up_x, up_y = up_x / long, up_y / long
+    above = x * np.float32(up_x)
+    above += y * np.float32(up_y)
+    above -= np.float32(brows_x * up_x + brows_y * up_y)
     np.maximum(above, 0, out=above)
     above *= np.float32(_FOREHEAD_FRAC)
-    # Column by column: on rows of two numbers it takes three times as long.
-    outline = np.empty((2, len(oval)), np.float32)
-    np.add(oval[:, 0], above * up[0], out=outline[0])
-    np.add(oval[:, 1], above * up[1], out=outline[1])
+    outline = np.empty((2, len(x)), np.float32)
+    np.multiply(above, np.float32(up_x), out=outline[0])
+    np.multiply(above, np.float32(up_y), out=outline[1])
+    outline[0] += x
+    outline[1] += y
     return outline.T
 
 
-def skin_weight(mesh: Mesh, outline: Points, patch: Patch, luma: Small, grid: Grid, sigma: float) -> Small:
+def skin_weight(
+    mesh: Mesh,
+    outline: Points,
+    patch: Patch,
+    luma: Small,
+    grid: Grid,
+    sigma: float,
+    chroma: Sequence[Small] | None = None,
+) -> Small:
     """Return (height, width) float32 of a grid, 0..1: how much of each sample is skin.
 
     It is exactly 0 outside the face and on eyes, brows and lips. outline: of the skin. luma: the patch's
-    luma on that grid, in codes. sigma: of the fades at the outlines, in luma pixels.
+    luma on that grid, in codes. sigma: of the fades at the outlines, in luma pixels. chroma: the same of U
+    and V, where they are at hand; they are only read.
     """
     features = [mesh.outline(name) for name in _FEATURES]
-    within, within_features = soft_masks([([outline], "inside"), (features, "outside")], grid, sigma)
-    weight = cv2.multiply(within, cv2.bitwise_not(within_features), scale=1 / 255**2, dtype=cv2.CV_32F)
-    total = float(weight.sum())
+    weight = soft_mask_with_holes(outline, features, grid, sigma) * np.float32(1 / 255)
+    total = cv2.sumElems(weight)[0]
     if not total:
         return np.asarray(weight)
     black = patch.format.color.luma_range[0]
     mean = max(float(np.vdot(luma, weight)) / total - black, 1.0)
-    lit = (luma - (black + _DARK * mean)) * np.float32(1 / ((_LIT - _DARK) * mean))
-    weight *= lit.clip(0, 1, out=lit)
-    for gate in _chroma_gate(patch, weight, grid):
-        weight *= gate
+    lit = ramp(luma, black + _DARK * mean, black + _LIT * mean)
+    cv2.multiply(weight, lit, dst=weight, scale=1 / 255, dtype=cv2.CV_32F)
+    gate = _chroma_gate(patch, weight, _chroma(patch, grid) if chroma is None else chroma)
+    if gate is not None:
+        cv2.multiply(weight, gate, dst=weight, scale=1 / 255, dtype=cv2.CV_32F)
     return np.asarray(weight)
 
 
-def _chroma_gate(patch: Patch, weight: Small, grid: Grid) -> list[Small]:
-    """0..1: how near each sample's colour is to the mean of those that have weight; [] for gray."""
+def _chroma_gate(patch: Patch, weight: Small, planes: Sequence[Small]) -> Mask | None:
+    """0..255: how near each sample's colour is to the mean of those that have weight; None for gray."""
+    total = cv2.sumElems(weight)[0]
+    if not planes or not total:
+        return None
+    apart = [plane - np.float32(float(np.vdot(plane, weight)) / total) for plane in planes]
+    unit = 1 << (patch.format.color.depth - 8)
+    return ramp(cv2.magnitude(*apart), _CHROMA_FAR * unit, _CHROMA_NEAR * unit)
+
+
+def _chroma(patch: Patch, grid: Grid) -> list[Small]:
+    """U and V of a patch on a grid; [] for gray."""
     planes: list[NDArray[Any]] = []
     for plane in patch.planes[1:]:
         small = _on_grid(plane, patch, grid)
         planes += [small] if small.ndim == 2 else list(cv2.split(small))
-    total = float(weight.sum())
-    if not planes or not total:
-        return []
-    for plane in planes:
-        plane -= np.float32(float(np.vdot(plane, weight)) / total)
-        plane *= plane
-    # Squares of codes: what is left of the first plane is the sum.
-    distance = planes[0]
-    for plane in planes[1:]:
-        distance += plane
-    np.sqrt(distance, out=distance)
-    unit = 1 << (patch.format.color.depth - 8)
-    gate = np.subtract(_CHROMA_FAR * unit, distance, out=distance)
-    gate *= np.float32(1 / ((_CHROMA_FAR - _CHROMA_NEAR) * unit))
-    return [gate.clip(0, 1, out=gate)]
+    return planes
 
 
 def _on_grid(plane: NDArray[Any], patch: Patch, grid: Grid) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ __all__ = [
     "lift",
     "look_up",
     "mean_under",
+    "means_under",
     "ramp",
     "shift",
     "stepwise",
@@ -88,20 +90,23 @@ def add_change(plane: Plane, change: NDArray[np.float32], legal: tuple[int, int]
 
     legal: lowest and highest code that it writes; a code that lies beyond may stay beyond.
     """
-    add_to(plane, plane.astype(np.float32), change, legal)
+    # One of nv12's pairs is nothing that OpenCV takes.
+    codes = plane if plane.strides[-1] == plane.itemsize else plane.astype(np.float32)
+    add_to(plane, codes, change, legal)
 
 
-def add_to(
-    plane: Plane, samples: NDArray[np.float32], change: NDArray[np.float32], legal: tuple[int, int]
-) -> None:
-    """Do the same for a plane whose codes are at hand as float32 already."""
+def add_to(plane: Plane, samples: Plane, change: NDArray[np.float32], legal: tuple[int, int]) -> None:
+    """Do the same for a plane whose codes are at hand, perhaps as float32."""
     kind = cv2.CV_8U if plane.dtype == np.uint8 else cv2.CV_16U
     write_legal(plane, cv2.add(samples, change, dtype=kind), legal)
 
 
 def write_legal(plane: Plane, new: Plane, legal: tuple[int, int]) -> None:
     """Write new codes into a plane; a code that lies beyond the range already may stay there."""
-    if plane.size and (new.min() < legal[0] or new.max() > legal[1]):
+    if not plane.size:
+        return
+    least, most, _, _ = cv2.minMaxLoc(new)
+    if least < legal[0] or most > legal[1]:
         old = np.ascontiguousarray(plane)  # one of nv12's pairs is none
         new = cv2.min(new, cv2.max(old, (legal[1],)))
         new = cv2.max(new, cv2.min(old, (legal[0],)))
@@ -110,6 +115,11 @@ def write_legal(plane: Plane, new: Plane, legal: tuple[int, int]) -> None:
 
 def mean_under(values: NDArray[Any], weight: NDArray[Any]) -> float:
     """Return the mean of values, each counted as much as its weight says; 0 where there is no weight."""
-    weight = weight.astype(np.float32)
-    total = float(weight.sum())
-    return float(np.vdot(values.astype(np.float32), weight)) / total if total else 0.0
+    return means_under([values], weight)[0]
+
+
+def means_under(planes: Sequence[NDArray[Any]], weight: NDArray[Any]) -> list[float]:
+    """Return the same of several planes of one weight."""
+    weight = weight.astype(np.float32, copy=False)
+    total = cv2.sumElems(weight)[0] or 1.0
+    return [float(np.vdot(plane.astype(np.float32, copy=False), weight)) / total for plane in planes]

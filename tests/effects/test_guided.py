@@ -207,3 +207,22 @@ def test_a_blur_without_width_is_the_copy_itself() -> None:
     small = texture().astype(np.float32)
     assert blurred(small, 0) is small
     assert np.abs(blurred(small, 2.0) - window_sums(small.astype(np.float64), 2.0)).max() < 1e-3
+
+
+@pytest.mark.parametrize("halvings", [1, 2])
+@pytest.mark.parametrize("shape", [(60, 70), (61, 73)])
+def test_windows_on_wider_squares_smooth_as_those_on_all(halvings: int, shape: tuple[int, int]) -> None:
+    plane = texture(11, shape, 12) + 40 * (np.arange(shape[1]) > 35)
+    small, weight = plane.astype(np.float32), bump(shape).astype(np.float32)
+    done = []
+    for times in (0, halvings):
+        smoothing = plan_smoothing(
+            small, blurred(small, 1.2), weight, sigma=1.6 * 2**halvings, eps=300, detail=0.3, halvings=times
+        )
+        assert not smoothing.slope[weight == 0].any()
+        assert not smoothing.offset[weight == 0].any()
+        done.append(plane * (1 - smoothing.slope) + smoothing.offset)
+    moved = np.abs(done[0] - plane)[weight > 0.5].mean()
+    apart = np.abs(done[1] - done[0])[weight > 0.5]
+    assert apart.mean() < 0.1 * moved
+    assert apart.max() < 4

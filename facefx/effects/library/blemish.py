@@ -46,11 +46,14 @@ class BlemishParams(StrengthParams):
 
 @dataclass(frozen=True, slots=True)
 class _Spots:
-    """What luma, and U and V, lack in spots to be as the skin around them, on the grid."""
+    """What luma, and U and V, lack to be as what is around them, on the grid.
+
+    share: 0..255, how much of each square is a spot.
+    """
 
     grid: Grid
-    luma: Small
-    chroma: list[Small]
+    share: Mask
+    changes: list[Small]
 
 
 class Blemish(SkinEffect):
@@ -68,35 +71,37 @@ class Blemish(SkinEffect):
         """Fill the spots."""
         part, color = skin.part, self.format.color
         spots = self._spots(skin, self.shared.mesh(face).size)
-        scale = np.float32(strength * _SHARE)
-        add_change(part.planes[0], grown(spots.luma * scale, spots.grid, part, 0), color.luma_range)
+        luma, *chroma = [
+            cv2.multiply(change, spots.share, scale=strength * _SHARE / 255, dtype=cv2.CV_32F)
+            for change in spots.changes
+        ]
+        add_change(part.planes[0], grown(luma, spots.grid, part, 0), color.luma_range)
         with separate_planes(part) as planes:
-            for plane, change in zip(planes[1:], spots.chroma, strict=True):
-                add_change(plane, grown(change * scale, spots.grid, part, 1), color.chroma_range)
+            for plane, change in zip(planes[1:], chroma, strict=True):
+                add_change(plane, grown(change, spots.grid, part, 1), color.chroma_range)
 
     def _spots(self, skin: FaceSkin, size: float) -> _Spots:
         part, step = skin.part, max(int(skin.grid.step_x) // 2, 1)
         grid, weight = Grid.shrunk(part, step), skin.weight
         if step < skin.grid.step_x:
-            weight = cv2.resize(weight, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-            weight = weight[: grid.height, : grid.width]
+            double = 2 * skin.grid.width, 2 * skin.grid.height
+            weight = cv2.resize(weight, double, interpolation=cv2.INTER_LINEAR)[: grid.height, : grid.width]
         color, reach = self.format.color, max(round(self.params.size * size / step), 1)
-        grain = _GRAIN * size / step
         black, white = color.luma_range
-        luma = blurred(luma_on(part, grid), grain)
-        mean = max(mean_under(luma, weight) - black, 1.0)
-        depth = cv2.max(unlike_around(luma, reach), 0.0)
-        chroma = [unlike_around(blurred(plane, grain), reach) for plane in chroma_on(part, grid)]
+        mean = max(mean_under(skin.luma, skin.weight) - black, 1.0)
+        values = [luma_on(part, grid), *chroma_on(part, grid)]
+        depth, *chroma = [unlike_around(blurred(plane, _GRAIN * size / step), reach) for plane in values]
+        cv2.threshold(depth, 0, 0, cv2.THRESH_TOZERO, dst=depth)
         spot = ramp(depth, _TEXTURE * mean, _SPOT * mean)
         if chroma:
             # Redness is a part of the light, as depth is.
             unit = 2 * mean / (white - black) * (1 << (color.depth - 8))
             spot = cv2.max(spot, ramp(chroma[1], -_BLUSH * unit, -_RED * unit))
-        if float(depth.max()) > _MOLE * mean:
+        share = cv2.multiply(weight, spot, dtype=cv2.CV_8U)
+        if cv2.minMaxLoc(depth, share)[1] > _MOLE * mean:
             moles = _moles(ramp(depth, _MOLE * mean, _SURE_MOLE * mean), reach)
-            spot = cv2.multiply(spot, cv2.bitwise_not(moles), scale=1 / 255)
-        share = cv2.multiply(weight, spot, scale=1 / 255, dtype=cv2.CV_32F)
-        return _Spots(grid, depth * share, [change * share for change in chroma])
+            share = cv2.multiply(share, cv2.bitwise_not(moles), scale=1 / 255)
+        return _Spots(grid, np.asarray(share), [depth, *chroma])
 
 
 def unlike_around(values: Small, reach: int) -> Small:
@@ -111,7 +116,7 @@ def unlike_around(values: Small, reach: int) -> Small:
     """
     rows, columns = values.shape
     # Sums of two, in 16ths of a code, fit 16 bits, which costs half of what floats do.
-    fixed = cv2.multiply(values, 16.0, dtype=cv2.CV_16U)
+    fixed = cv2.addWeighted(values, 16, values, 0, 0, dtype=cv2.CV_16U)
     wide = cv2.copyMakeBorder(fixed, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
     lowest = highest = None
     for down, right in _ways(reach):
@@ -123,7 +128,7 @@ def unlike_around(values: Small, reach: int) -> Small:
     twice = cv2.add(fixed, fixed)
     # The nearest of the means, where all lie on one side.
     nearest = cv2.min(cv2.max(twice, lowest), highest)
-    return np.asarray(cv2.subtract(nearest, twice, dtype=cv2.CV_32F) * np.float32(1 / 32))
+    return np.asarray(cv2.addWeighted(nearest, 1 / 32, twice, -1 / 32, 0, dtype=cv2.CV_32F))
 
 
 @cache

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from facefx.effects.face_grid import FaceSkin, chroma_on, grown, small_luma, wide_mask
+from facefx.effects.face_grid import FaceSkin, grown, wide_masks
 from facefx.effects.guided import Small, blurred
 from facefx.effects.kernels import separate_planes
 from facefx.effects.masks import Mesh, Points
 from facefx.effects.skin_effect import SkinEffect, StrengthParams
-from facefx.effects.tone import add_change, look_up, mean_under, ramp
+from facefx.effects.tone import add_change, look_up, means_under, ramp
 from facefx.values import Face, Patch
 
 __all__ = ["Circles"]
@@ -93,10 +93,10 @@ class Circles(SkinEffect):
         """The cheeks' luma above black, and what Y, U and V lack to be as they, on the grid."""
         black = np.float32(self.format.color.luma_range[0])
         grid, fade = skin.grid, _FADE * mesh.size
-        values = [small_luma(skin.part, grid, mesh.size) - black, *chroma_on(skin.part, grid)]
+        values = [skin.luma - black, *skin.chroma]
         changes = [np.zeros_like(values[0]) for _ in values]
-        masks = [wide_mask([outline], grid, fade) for outline in outlines]
-        cheeks = [[mean_under(value, cheek * skin.weight) for value in values] for cheek in masks[1::2]]
+        masks = wide_masks([[outline] for outline in outlines], grid, fade)
+        cheeks = [means_under(values, cheek * skin.weight) for cheek in masks[1::2]]
         brightest = max(luma for luma, *_ in cheeks)
         if brightest <= 1:
             return 1.0, changes[0], changes[1:]

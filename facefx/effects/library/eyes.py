@@ -77,7 +77,7 @@ def _openness(mesh: Mesh, name: str) -> float:
 def _within(place: FeaturePlace, grid: Grid) -> Mask:
     """The eyes within their lids, each as much as it is open."""
     fade = max(_FADE * place.mesh.size, _LEAST_FADE * grid.step_x)
-    masks = soft_masks([([eye.outline], "inside") for eye in place.opened], grid, fade)
+    masks = soft_masks([([eye.outline], "inside") for eye in place.opened], grid, fade, exactly=False)
     openness = [eye.openness for eye in place.opened]
     # Two eyes do not overlap.
     second, share = (masks[1], openness[1]) if len(masks) > 1 else (masks[0], 0.0)

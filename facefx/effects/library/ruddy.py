@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from facefx.effects.colour import image_codes
-from facefx.effects.face_grid import FaceSkin, grown, small_luma, soft_skin
+from facefx.effects.face_grid import FaceSkin, grown, soft_skin
 from facefx.effects.kernels import separate_planes
 from facefx.effects.skin_effect import SkinEffect, StrengthParams
 from facefx.effects.tone import ramp, shift
@@ -51,9 +51,8 @@ class Ruddy(SkinEffect):
         """Move the chroma of the skin."""
         if self.format.pixels.layout == "gray":
             return
-        luma = small_luma(skin.part, skin.grid, self.shared.mesh(face).size)
         weight = soft_skin(self.shared, face, patch, skin)
-        weight = cv2.multiply(ramp(luma, *self._luma), weight, dtype=cv2.CV_8U)
+        weight = cv2.multiply(ramp(skin.luma, *self._luma), weight, dtype=cv2.CV_8U)
         mask = grown(weight, skin.grid, skin.part, 1)
         with separate_planes(skin.part) as planes:
             for plane, change in zip(planes[1:], self._change, strict=True):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from pydantic import Field
 
 from facefx.effects.effect import Effect, EffectParams, Rectangle
-from facefx.effects.face_grid import face_grid, fine_texture, skin_key
+from facefx.effects.face_grid import face_grid, face_skin, fine_texture
 from facefx.effects.guided import Small, blurred, correct, plan_smoothing, shrink
 from facefx.effects.kernels import window
 from facefx.effects.masks import Grid
-from facefx.effects.skin import skin_weight
+from facefx.effects.tone import mean_under
 from facefx.values import Face, Patch
 
 __all__ = ["Smooth"]
@@ -21,6 +23,8 @@ __all__ = ["Smooth"]
 # blemish on a dark face, or in dim light, differs by fewer codes; and a part of black to white, for sensors'
 # noise and for shine, which do not grow darker with the face. Judged by eye on ten stills.
 _CONTRAST_OF_MEAN, _CONTRAST_OF_RANGE = 0.085, 0.02
+# In squares: a wider window is put down on wider squares.
+_WINDOW = 1.5
 
 
 class SmoothParams(EffectParams):
@@ -75,8 +79,7 @@ class Smooth(Effect):
         rectangle = Patch.rectangle(self.format, place.region) if strength else None
         if rectangle is None:
             return
-        key = skin_key(patch)
-        patch = window(patch, rectangle)
+        whole_patch, patch = patch, window(patch, rectangle)
         grid = Grid.shrunk(patch, step)
         # Each field by itself, on lines twice as far apart: one grid serves both.
         fields = 2 if self.format.field_order else 1
@@ -88,18 +91,26 @@ class Smooth(Effect):
         # Without that texture, a thin fold is as dark on any grid, so that a face that grows onto the next
         # one keeps its weights.
         whole = coarses[0] if fields == 1 else (coarses[0] + coarses[1]) * np.float32(0.5)
-        weight = self.shared.get(
-            face, key, lambda: skin_weight(place.mesh, place.outline, patch, whole, grid, place.fade)
-        )
+        skin = face_skin(self.shared, face, whole_patch, whole)
+        assert skin is not None
+        weight = skin.weight
         sigma, eps = self.params.radius * size / step, self._eps(whole, weight)
         legal = self.format.color.luma_range
         for luma, field, small, coarse in zip(lumas, codes, smalls, coarses, strict=True):
-            smoothing = plan_smoothing(small, coarse, weight, sigma=sigma, eps=eps, detail=self.params.detail)
+            smoothing = plan_smoothing(
+                small,
+                coarse,
+                weight,
+                sigma=sigma,
+                eps=eps,
+                detail=self.params.detail,
+                halvings=max(int(math.log2(sigma / _WINDOW)), 0),
+            )
             correct(luma, smoothing, step, step // fields, strength, legal, field)
 
     def _eps(self, luma: Small, weight: Small) -> float:
         """The variance that is smoothed by half, in codes squared."""
         black, white = self.format.color.luma_range
-        mean = float(np.vdot(luma, weight)) / max(float(weight.sum()), 1.0) - black
+        mean = mean_under(luma, weight) - black
         contrast = _CONTRAST_OF_MEAN * max(mean, 0) + _CONTRAST_OF_RANGE * (white - black)
         return max(contrast, 1.0) ** 2

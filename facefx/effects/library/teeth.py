@@ -77,7 +77,7 @@ class Teeth(FeatureEffect):
         fade = max(_FADE * mesh.size, _LEAST_FADE * grid.step_x)
         inner, outer = [mesh.outline("lips_inner")], [mesh.outline("lips_outer")]
         within, not_lips, mouth = soft_masks(
-            [(inner, "inside"), (inner, "outside"), (outer, "inside")], grid, fade
+            [(inner, "inside"), (inner, "outside"), (outer, "inside")], grid, fade, exactly=False
         )
         lips = cv2.min(mouth, cv2.bitwise_not(not_lips))
         color, sigma = self.format.color, _GRAIN * mesh.size / grid.step_x
