@@ -251,7 +251,7 @@ def draw_number(luma: NDArray[np.uint8], number: int) -> None:
 def read_number(luma: NDArray[np.uint8]) -> int:
     """Read the number from the middle of each block."""
     middle = [luma[4:12, bit * BLOCK + 4 : bit * BLOCK + 12].mean() for bit in range(BITS)]
-    return sum((value > 125) << bit for bit, value in enumerate(middle))
+    return sum(1 << bit for bit, value in enumerate(middle) if value > 125)
 
 
 def make_clip(
