@@ -7,6 +7,7 @@ the moment in which its packet came, both by the machine's one monotonic clock.
 
 from __future__ import annotations
 
+import getpass
 import json
 import shutil
 import signal
@@ -78,7 +79,7 @@ class RtmpServer:
     def _fitted(self, text: str, hook: str | None) -> str:
         """Put this machine's ports and folders in; each must be there to be put in."""
         changes = {
-            "user www-data;": "daemon off;",
+            "user www-data;": f"daemon off;\nuser {getpass.getuser()};",
             "/run/nginx.pid": str(self._folder / "nginx.pid"),
             "/var/log/nginx": str(self._folder),
             "/var/lib/facefx": str(self._folder / "www"),
@@ -94,7 +95,9 @@ class RtmpServer:
             text = text.replace(old, new)
         lines = text.splitlines()
         if hook is None:
-            lines = [line for line in lines if not line.strip().startswith(("on_publish ", "on_publish_done "))]
+            lines = [
+                line for line in lines if not line.strip().startswith(("on_publish ", "on_publish_done "))
+            ]
         return "\n".join(lines).replace("http://127.0.0.1:8000", hook or "") + "\n"
 
     def url(self, app: str, name: str) -> str:

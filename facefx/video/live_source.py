@@ -245,4 +245,3 @@ def _template(sound: AudioStream | None) -> AudioTemplate | None:
         stream=stream,
         holder=holder,
     )
-

@@ -213,9 +213,13 @@ class HlsWay:
 
     def open(self, limits: Limits) -> InputContainer:
         """Fetch the playlist and the start of its newest segment."""
-        self._reader = reader = HlsReader(self._url, self._rules, limits.open_timeout_s, limits.read_timeout_s)
+        self._reader = reader = HlsReader(
+            self._url, self._rules, limits.open_timeout_s, limits.read_timeout_s
+        )
         reader.begin()
-        options = _PROBING | _pixels(limits) | {"format_whitelist": "mpegts,mov", "protocol_whitelist": "none"}
+        options = (
+            _PROBING | _pixels(limits) | {"format_whitelist": "mpegts,mov", "protocol_whitelist": "none"}
+        )
         return av.open(reader, format=reader.demuxer, options=options, buffer_size=1 << 16)
 
     def close(self) -> None:
