@@ -395,7 +395,7 @@ def read(url: str) -> None:
                 tell("sound", at=now, time_s=moment)
                 continue
             for frame in packet.decode():
-                luma = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)  # type: ignore[call-overload]
+                luma = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)
                 number = read_number(luma)
                 tell("frame", number=number, at=now, time_s=float(frame.pts * frame.time_base))
 

@@ -122,9 +122,7 @@ def _read_line(line: str, draft: _Draft) -> None:
         draft.init = urljoin(draft.base, attributes["URI"]) if "URI" in attributes else None
         draft.init_span = _span(attributes["BYTERANGE"], 0) if "BYTERANGE" in attributes else None
     elif name == "#EXT-X-KEY" and _attributes(value).get("METHOD") != "NONE":
-        raise UnsupportedError(
-            "the HLS stream is encrypted (EXT-X-KEY), which cannot be read; publish it open"
-        )
+        raise UnsupportedError("the HLS stream is encrypted (EXT-X-KEY), which is not read; publish it open")
     elif name == "#EXT-X-STREAM-INF":
         draft.bandwidth = int(_attributes(value).get("BANDWIDTH", "0"))
     else:
