@@ -343,7 +343,7 @@ def _loops(path: str, loops: int) -> Iterator[tuple[Any, Fraction, int]]:
             for packet in clip.demux(streams):
                 if packet.dts is not None and packet.dts >= 0:  # not the sound before the first frame
                     ticks = packet.duration or 0
-                    length = max(length, start + (packet.pts + ticks) * packet.time_base)
+                    length = max(length, start + (packet.dts + ticks) * packet.time_base)
                     yield packet, start, loop
 
 

@@ -28,7 +28,7 @@ class Fetcher:
         self._connection: http.client.HTTPConnection | None = None
         self._key: tuple[str, str, int] | None = None
         self._lock = threading.Lock()
-        self._closed = False
+        self._gone = threading.Event()
 
     def get(self, url: str, most: int, span: tuple[int, int] | None = None) -> tuple[bytes, str]:
         """Fetch at most so many bytes; return them and the URL that they came from in the end.
@@ -49,7 +49,7 @@ class Fetcher:
 
     def close(self) -> None:
         """Hang up for good."""
-        self._closed = True
+        self._gone.set()
         connection = self._connection
         if connection is not None:
             hang_up(connection.sock)
@@ -75,14 +75,14 @@ class Fetcher:
 
     def _dial(self, place: Place) -> None:
         self._drop()
-        if self._closed:
+        if self._gone.is_set():
             raise SourceError("the source was closed")
         connection = http.client.HTTPConnection(place.host, place.port, timeout=self._timeout_s)
         connection.sock = connect(place, self._rules, self._timeout_s)
         connection.auto_open = False
         with self._lock:
             self._connection, self._key = connection, (place.scheme, place.host, place.port)
-        if self._closed:
+        if self._gone.is_set():  # since we looked
             hang_up(connection.sock)
 
     def _body(
@@ -121,4 +121,4 @@ class Fetcher:
     def _error(self, place: Place, error: Exception) -> SourceError:
         shown = redact_url(f"{place.scheme}://{place.netloc}{place.path}")
         reason = "no answer in time" if isinstance(error, TimeoutError) else "no HTTP answer"
-        return SourceError(f"{shown}: {'the source was closed' if self._closed else reason}")
+        return SourceError(f"{shown}: {'the source was closed' if self._gone.is_set() else reason}")

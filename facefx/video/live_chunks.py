@@ -95,9 +95,8 @@ class ChunkReader:
         if number < 2:
             number, at = 64 + int.from_bytes(data[1 : 2 + number], "little"), 2 + number
         size = (11, 7, 3, 0)[form]
-        if len(data) < at + size + 4:  # room for a far time; a message is never so short that it waits long
-            if form != 3 or len(data) < at + 1:
-                return None
+        if len(data) < at + size:
+            return None
         channel = self._channels.setdefault(number, _Channel())
         length, far, fresh = channel.length, channel.far, not channel.held
         if form < 3:

@@ -95,8 +95,7 @@ class LiveDecoder:
         streams = [self._video] if self._sound is None else [self._video, self._sound]
         while True:
             try:
-                for packet in self._container.demux(*streams):
-                    yield packet
+                yield from self._container.demux(*streams)
                 return
             except av.error.InvalidDataError:
                 self._failed(None)
@@ -152,5 +151,7 @@ def _unit(packet: Packet[Any]) -> CodedUnit:
     """Copy a packet of sound out of the demuxer's memory."""
     dts = packet.dts if packet.dts is not None else packet.pts
     pts = packet.pts if packet.pts is not None else dts
-    assert dts is not None and pts is not None and packet.time_base is not None
+    assert dts is not None
+    assert pts is not None
+    assert packet.time_base is not None
     return CodedUnit("audio", bytes(packet), pts, dts, packet.duration or 0, packet.time_base, True)

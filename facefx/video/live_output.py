@@ -127,10 +127,7 @@ class LiveOutput:
                 return RtmpSink(place, self._rules, self._stream, self._encoder)
             path = Path(place.path)
             if path.suffix.lower() == ".m3u8":
-                settings = self._settings
-                return HlsSink(
-                    path, self._stream, self._encoder, settings.segment_s, settings.gop_s, settings.window
-                )
+                return HlsSink(path, self._stream, self._encoder, self._settings)
             return FileSink(path, number, self._stream, self._encoder)
 
         stale_s = _STALE_S if place.scheme != "file" else float("inf")

@@ -152,7 +152,7 @@ def _check(url: str, rules: SourceRules, what: str) -> str:
 
 
 def _split_scheme(url: str) -> tuple[str, str]:
-    """The scheme in small letters, "" for a path; subfile,, and its like count as what FFmpeg takes them for."""
+    """The scheme in small letters, "" for a path; subfile,, counts as what FFmpeg takes it for."""
     found = _SCHEME.match(url)
     if not found or (found[2] == "," and found[1].lower() not in ("subfile", "concat", "concatf")):
         return "", url

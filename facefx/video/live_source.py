@@ -179,7 +179,7 @@ class LiveSource:
         return Arrival(read.at, batch=batch)
 
     def _release(self, due_s: float) -> float:
-        """Wait until a packet is due on the source's own clock; return the moment that counts as its coming."""
+        """Wait until a packet is due on the source's clock; return the moment that counts as its coming."""
         now = time.monotonic()
         if not self._paced:
             return now

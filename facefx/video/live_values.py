@@ -18,7 +18,7 @@ __all__ = ["Arrival", "AudioTemplate", "CodedUnit", "LiveStream"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioTemplate:
-    """The sound of a stream, for whoever copies it. holder: keeps `stream` alive; nothing is written there."""
+    """The sound of a stream, to be copied. holder: keeps `stream` alive; nothing is written there."""
 
     codec: str
     sample_rate: int

@@ -1,4 +1,4 @@
-"""The ways in which a live source is reached; each opens a container for reading, and lets go from any thread."""
+"""The ways to a live source; each opens a container for reading, and lets go from any thread."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ _RTMP = _PROBING | {
     "rtmp_buffer": "100",
     "tcp_nodelay": "1",
 }
+
+
+_ONLY_BYTES = {"format_whitelist": "mpegts,mov", "protocol_whitelist": "none"}
 
 
 class Way(Protocol):
@@ -220,7 +223,7 @@ class HlsWay:
         options = (
             _PROBING | _pixels(limits) | {"format_whitelist": "mpegts,mov", "protocol_whitelist": "none"}
         )
-        return av.open(reader, format=reader.demuxer, options=options, buffer_size=1 << 16)
+        return av.open(reader, "r", format=reader.demuxer, options=options, buffer_size=1 << 16)
 
     def close(self) -> None:
         """Hang up."""
