@@ -70,6 +70,7 @@ def redact_url(url: str) -> str:
     >>> redact_url("rtmp://me:pw@host/live/key?a=1"), redact_url("https://host/a.m3u8?token=1&b")
     ('rtmp://host/live/***', 'https://host/a.m3u8?***')
     """
+    url = _UNSAFE.sub(lambda found: found[0] if found[0] in " \\" else "?", url)
     scheme, rest = _split_scheme(url)
     if scheme not in REMOTE or not rest.startswith("//"):
         return url if scheme in ("", "file") else f"{scheme}:***"
