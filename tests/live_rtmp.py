@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,11 +30,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facefx.errors import FacefxError
-from facefx.values import FrameBatch, Patch
-from facefx.video.live_output import LiveEncode, LiveOutput
 from facefx.video.live_rules import SourceRules
-from facefx.video.live_source import LiveSource
 
 CONF = Path(__file__).resolve().parent.parent / "deployments" / "nginx-rtmp.conf"
 BITS, BLOCK = 16, 16
@@ -254,63 +250,6 @@ class Clip:
 
     path: Path
     frames: int
-
-
-class Chain:
-    """A source straight into an output, in a thread: what facefx does without effects.
-
-    It ends with the source; `error` is what ended it. between: patches for a batch.
-    """
-
-    def __init__(
-        self,
-        source: LiveSource,
-        targets: Sequence[str],
-        settings: LiveEncode | None = None,
-        between: Callable[[FrameBatch], Sequence[Patch]] = lambda batch: (),
-    ) -> None:
-        self.source, self._between = source, between
-        self.stream = source.open()
-        self.output = LiveOutput(targets, self.stream, settings, RULES)
-        self.frames: list[tuple[int, float]] = []
-        self.took_s: list[float] = []
-        self.error: FacefxError | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            for arrival in self.source.items():
-                begun = time.monotonic()
-                if arrival.batch is not None:
-                    number = read_number(arrival.batch.view(0)[0])
-                    self.output.write(arrival.batch, self._between(arrival.batch))
-                    self.frames.append((number, arrival.arrived_s))
-                else:
-                    assert arrival.packet is not None
-                    self.output.copy(arrival.packet)
-                self.took_s.append(time.monotonic() - begun)
-        except FacefxError as error:
-            self.error = error
-
-    def join(self, timeout_s: float = 20.0) -> None:
-        """Wait for the source to end, and finish the output."""
-        self._thread.join(timeout_s)
-        assert not self._thread.is_alive(), "the source did not end"
-        self.output.close()
-
-    def close(self) -> None:
-        """End both."""
-        self.source.close()
-        self.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def draw_number(luma: NDArray[np.uint8], number: int) -> None:

@@ -153,7 +153,8 @@ class ListenWay:
                 try:
                     return self._try(check, limits, max(0.1, end - time.monotonic()))
                 except (av.error.FFmpegError, OSError):
-                    if not check.refused or self._closed or time.monotonic() >= end:
+                    # Whoever looks in without the key, or hangs up, has not been the one.
+                    if check.passed or not check.visited or self._closed or time.monotonic() >= end:
                         raise
         finally:
             hang_up(self._door)
@@ -182,6 +183,7 @@ class ListenWay:
         with suppress(OSError):
             assert self._door is not None
             near, _ = self._door.accept()
+            check.visited = True
             near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pipe = Pipe(near, self._reach(), check.hears)
 

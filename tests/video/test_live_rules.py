@@ -215,7 +215,7 @@ def test_a_name_that_means_another_machine_a_moment_later_reaches_nothing(
     ],
 )  # fmt: skip
 def test_private_addresses_are_refused_however_they_are_written(host: str) -> None:
-    with pytest.raises(UsageError, match="not allowed here|credentials|one machine"):
+    with pytest.raises(UsageError, match=r"not allowed here|credentials|one machine"):
         check_source(f"rtmp://{host}/live/{SECRET}", SourceRules(REMOTE))
 
 
