@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["HlsSink"]
 
 _OPTIONS = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer",
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer+frag_discont",
     "flush_packets": "1",
+    "avoid_negative_ts": "make_non_negative",  # not "make_zero": the clock goes on over a break
     "max_interleave_delta": "1000000",
 }
 _KEPT = 3  # segments that stay on disk behind the playlist's oldest

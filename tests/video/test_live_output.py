@@ -162,7 +162,7 @@ def test_a_file_holds_every_frame_and_the_sound(clip: Path, tmp_path: Path, suff
         keys = [
             float(p.pts * p.time_base) for p in file.demux(video=0) if p.is_keyframe and p.pts is not None
         ]
-        assert np.allclose(np.diff(keys), 0.5, atol=0.01)
+        assert max(np.diff(keys)) < 0.51  # a target that has just opened may have asked for one more
     with av.open(str(path)) as file:
         assert sum(1 for p in file.demux(audio=0) if p.size) > 370
 
