@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from facefx.video.live_values import AudioTemplate, CodedUnit, LiveStream
 
 __all__ = ["LiveEncode", "LiveOutput", "TargetState"]
 
-_STALE_S = 0.5  # what a server missed while it was away is of no use to its viewers
+_CLOSE_S = 3.0
+_DISK_S = 30.0  # a disk may think longer than a viewer waits, and what it gets late is as good
 
 
 class LiveOutput:
@@ -90,8 +92,9 @@ class LiveOutput:
             self._push(unit)
         for target in self._targets:
             target.end()
+        until = time.monotonic() + _CLOSE_S
         for target in self._targets:
-            target.join()
+            target.join(until)
 
     def _push(self, unit: CodedUnit) -> None:
         for target in self._targets:
@@ -136,8 +139,9 @@ class LiveOutput:
                 return HlsSink(path, self._stream, self._encoder, self._settings)
             return FileSink(path, number, self._stream, self._encoder)
 
-        stale_s = _STALE_S if place.scheme != "file" else float("inf")
-        return Target(label, make, self._encoder.force_keyframe, stale_s)
+        if place.scheme == "file":
+            return Target(label, make, self._encoder.force_keyframe, _DISK_S, _DISK_S)
+        return Target(label, make, self._encoder.force_keyframe)
 
 
 def _described(audio: AudioTemplate) -> StreamInfo:

@@ -6,12 +6,15 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import av
 import pytest
-from live_chain import chain
+from live_chain import chain, opened
 from live_rtmp import (
+    RULES,
     Clip,
     Pusher,
     Reader,
@@ -22,6 +25,7 @@ from live_rtmp import (
 )
 
 from facefx.errors import SourceError
+from facefx.video.live_source import LiveSource
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +128,53 @@ def test_a_second_publisher_of_a_name_is_told_that_it_is_in_use(server: RtmpServ
             error = middle.output.targets_state[0].last_error
             assert error is not None
             assert "refuses the stream" in error or "hung up" in error
+
+
+class Hook:
+    """Answers nginx's questions: the key "good" becomes the stream "cam", any other is turned away."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                hook.asked.append((self.path, form["name"][0]))
+                good = form["name"][0] in ("good", "cam")
+                self.send_response(302 if good else 403)
+                self.send_header("Location", "cam")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+def test_nginx_asks_for_every_key_hides_it_behind_a_name_and_tells_of_the_end(
+    clip: Clip, tmp_path: Path
+) -> None:
+    hook = Hook()
+    with RtmpServer(tmp_path / "nginx", hook.url) as server:
+        with Pusher(clip.path, server.url("live", "bad")) as bad:
+            assert bad.wait(10) != 0
+        with Pusher(clip.path, server.url("live", "good")):
+            source = opened(lambda: LiveSource(server.url("live", "cam"), RULES))
+            assert source.open().video.format.width == 320
+            source.close()
+        wait_until(lambda: any(path == "/v1/rtmp/done" for path, _ in hook.asked), what="the end told of")
+    hook.close()
+    assert ("/v1/rtmp/publish", "bad") in hook.asked
+    assert ("/v1/rtmp/publish", "good") in hook.asked
+    logs = "".join(log.read_text() for log in (tmp_path / "nginx").glob("*.log"))
+    assert "good" not in logs

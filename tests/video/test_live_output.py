@@ -229,7 +229,7 @@ def test_a_target_that_stalls_keeps_a_bounded_queue_and_resumes_on_a_key_frame()
     target.push(unit(1002, key=True))
     target.push(unit(1003))
     target.end()
-    target.join()
+    target.join(time.monotonic() + 5)
     assert [one.pts for one in sent[-2:]] == [1002, 1003]
     assert target.state.written + target.state.dropped == 1003
 
@@ -254,7 +254,7 @@ def test_a_target_that_fails_is_opened_again_and_begins_with_a_key_frame() -> No
     target.push(unit(22))
     target.push(unit(22))  # times that do not go on are not sent
     target.end()
-    target.join()
+    target.join(time.monotonic() + 5)
     assert [one.pts for one in sent[10:]] == [21, 22]
     assert opened == [0, 1]
     assert target.state.reopened == 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -107,7 +111,7 @@ def test_a_picture_above_the_limit_is_never_decoded(tmp_path: Path, first: tuple
     both = tmp_path / "both.ts"
     both.write_bytes(b"".join(part.read_bytes() for part in parts))
     source = LiveSource(str(both), RULES, paced=False, limits=Limits(max_pixels=64 * 48))
-    sizes = set()
+    sizes: set[int] = set()
 
     def read() -> None:
         source.open()
@@ -150,6 +154,33 @@ def test_closing_from_another_thread_ends_the_wait(kind: str, tmp_path: Path) ->
             with pytest.raises(SourceError):
                 source.open()
         assert time.monotonic() - begun < 3
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    """FFmpeg by itself takes any certificate."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    asked = (
+        "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    subprocess.run(
+        ["openssl", *asked.split(), "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            with suppress(OSError):
+                context.wrap_socket(server.accept()[0], server_side=True).close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        url = f"rtmps://localhost:{server.getsockname()[1]}/live/key"
+        with pytest.raises(SourceError, match=r"live/\*\*\*: TLS failed: self-signed certificate"):
+            LiveSource(url, RULES).open()
+        thread.join(5)
 
 
 def test_what_cannot_be_a_source_is_refused_when_it_is_named() -> None:
