@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urljoin
@@ -171,8 +171,3 @@ def _span(value: str, end: int) -> Span:
 
 def _attributes(value: str) -> dict[str, str]:
     return {name: text.strip('"') for name, text in _ATTRIBUTE.findall(value)}
-
-
-def broken_count(entries: Iterable[Entry]) -> int:
-    """How many of the segments do not follow the one before them."""
-    return sum(entry.broken for entry in entries)

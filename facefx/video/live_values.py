@@ -28,12 +28,6 @@ class AudioTemplate:
     stream: AudioStream
     holder: OutputContainer
 
-    def same_as(self, other: AudioTemplate | None) -> bool:
-        """True where packets of both can stand in one output."""
-        return other is not None and (self.codec, self.sample_rate, self.channels) == (
-            other.codec, other.sample_rate, other.channels
-        )  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class LiveStream:
@@ -55,11 +49,6 @@ class CodedUnit:
     duration: int
     time_base: Fraction
     keyframe: bool
-
-    @property
-    def dts_s(self) -> float:
-        """Decoding time in seconds."""
-        return float(self.dts * self.time_base)
 
 
 @dataclass(frozen=True, slots=True)
