@@ -191,6 +191,10 @@ class Job:
         assert self._process.stderr is not None
         return self._process.stderr.read().decode()[-800:]
 
+    def pause(self) -> None:
+        """Stop it without ending it: its connection stays, and nobody reads."""
+        self._process.send_signal(signal.SIGSTOP)
+
     def end(self) -> None:
         """Kill it, as a cable that is pulled."""
         self._process.kill()
