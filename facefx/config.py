@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facefx.errors import ConfigError
 
-__all__ = ["EncodeConfig", "PolicyConfig", "RunConfig", "load_config", "parse_time"]
+__all__ = ["EncodeConfig", "PolicyConfig", "RunConfig", "load_config", "load_settings", "parse_time"]
 
 
 class _Settings(BaseModel):
@@ -99,10 +99,21 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
 
     Raises ConfigError naming the file, the key and what was wrong.
     """
+    return load_settings(RunConfig, path, overrides)
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def load_settings(model: type[Settings], path: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """The same for any kind of settings; see load_config.
+
+    Raises ConfigError.
+    """
     settings = _read_yaml(path) if path else {}
     merged = _merge(settings, overrides)
     try:
-        return RunConfig.model_validate(merged)
+        return model.model_validate(merged)
     except ValidationError as error:
         where = str(path) if path else "settings"
         problems = "; ".join(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from facefx.faces.detector import Detector
 from facefx.faces.live_policy import LivePolicy
 from facefx.faces.live_track import Known, LiveRow, LiveTracks, Seen
 from facefx.faces.looks import Reason
-from facefx.faces.policy import Clock, FacePolicy, Grid
+from facefx.faces.policy import Clock, FacePolicy
 from facefx.faces.signature import LEVEL_S, Signature, Witness, is_cut
 from facefx.faces.stats import AnalysisStats
 from facefx.values import Faces, FaceSource, FrameBatch, StreamFormat
@@ -26,6 +26,8 @@ from facefx.values import Faces, FaceSource, FrameBatch, StreamFormat
 __all__ = ["Analyzer", "LiveAnalyzer", "make_analyzer"]
 
 _VERSION = 1
+# Of an interval: the frame nearest to its end is due, although pts are rounded.
+_NEARLY = 0.9
 
 
 class Analyzer(Protocol):
@@ -40,12 +42,6 @@ class Analyzer(Protocol):
         """Nothing more comes: return all that is left."""
 
 
-class _More(TypedDict):
-    anchor_pts: int | None
-    frame_period: Fraction | None
-    counted: tuple[int | None, int | None]
-
-
 def make_analyzer(
     detector: Detector,
     policy: FacePolicy | LivePolicy,
@@ -56,10 +52,11 @@ def make_analyzer(
     counted: tuple[int | None, int | None] = (None, None),
 ) -> Analyzer:
     """The analyzer that a policy asks for; see FaceAnalyzer and LiveAnalyzer."""
-    more: _More = {"anchor_pts": anchor_pts, "frame_period": frame_period, "counted": counted}
     if isinstance(policy, LivePolicy):
-        return LiveAnalyzer(detector, policy, format, **more)
-    return FaceAnalyzer(detector, policy, format, **more)
+        return LiveAnalyzer(detector, policy, format, counted=counted)
+    return FaceAnalyzer(
+        detector, policy, format, anchor_pts=anchor_pts, frame_period=frame_period, counted=counted
+    )
 
 
 @dataclass(slots=True)
@@ -74,10 +71,9 @@ class _Before:
 class LiveAnalyzer:
     """Takes batches of one stream in order and hands each back at once with its faces.
 
-    Where the policy has a look_interval_s, it looks in the first frame of each interval from anchor_pts on
-    (the first frame that comes, where none is given) and at cuts, and predicts between. `policy` may be
-    set between two frames. The detector stays the caller's to close. counted: lo ≤ pts < hi of the frames
-    that `stats` counts.
+    Where the policy has a look_interval_s, it looks so long after the last look, and at cuts, and predicts
+    between. `policy` may be set between two frames. The detector stays the caller's to close. counted:
+    lo ≤ pts < hi of the frames that `stats` counts.
     """
 
     def __init__(
@@ -86,22 +82,16 @@ class LiveAnalyzer:
         policy: LivePolicy,
         format: StreamFormat,
         *,
-        anchor_pts: int | None = None,
-        frame_period: Fraction | None = None,
         counted: tuple[int | None, int | None] = (None, None),
     ) -> None:
         self._detector = detector
         self._format = format
-        self._period = frame_period
         self._counted = counted
         self._size = (format.width, format.height)
         self._clock = Clock(format.time_base)
-        self._anchor = anchor_pts
         self.stats = AnalysisStats()
         self._policy = policy
-        self._cell: int | None = None
         self._begin_run()
-        self.policy = policy
 
     @property
     def policy(self) -> LivePolicy:
@@ -111,10 +101,6 @@ class LiveAnalyzer:
     @policy.setter
     def policy(self, policy: LivePolicy) -> None:
         self._policy = policy
-        interval = policy.look_interval_s
-        # A cell is two intervals wide (see Grid), and here its first frame is the only one looked at.
-        self._grid = Grid(interval / 2, self._clock, self._period) if interval else None
-        self._cell = None
         self._tracks.adopt(policy)
 
     def push(self, batch: FrameBatch) -> list[tuple[FrameBatch, Faces]]:
@@ -126,8 +112,7 @@ class LiveAnalyzer:
         return [(batch, _table(batch, rows))]
 
     def flush(self) -> list[tuple[FrameBatch, Faces]]:
-        """Nothing more comes; nothing was kept back."""
-        self._begin_run()
+        """Nothing was kept back."""
         return []
 
     def export(self) -> dict[str, Any]:
@@ -174,7 +159,7 @@ class LiveAnalyzer:
         self._before: _Before | None = None
         self._signature: Signature | None = None
         self._newest: int | None = None
-        self._cell = None
+        self._looked: int | None = None
 
     def _new_tracks(self) -> LiveTracks:
         return LiveTracks(self._policy, self._clock, self._size, self._number)
@@ -219,18 +204,16 @@ class LiveAnalyzer:
         return True
 
     def _is_due(self, pts: int) -> bool:
-        """True in every frame, or in the first of each interval."""
-        if self._anchor is None:
-            self._anchor = pts
-        if self._grid is None:
+        """True in every frame, or when the interval since the last look is over."""
+        interval_s = self._policy.look_interval_s
+        if not interval_s or self._looked is None:
             return True
-        cell = self._grid.cell(pts - self._anchor)
-        due, self._cell = cell != self._cell, cell
-        return due
+        return pts - self._looked >= self._clock.ticks(_NEARLY * interval_s)
 
     def _look(self, batch: FrameBatch, position: int, pts: int, reason: Reason) -> None:
         """Ask the detector about one frame: one at a time, for a net may round differently in company."""
         found = self._detector.detect(batch, [position])
+        self._looked = pts
         self.stats.looks[reason] += 1
         boxes, sure = found.xyxy.tolist(), found.confidence.tolist()
         self._tracks.see(

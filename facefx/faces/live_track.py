@@ -25,7 +25,7 @@ _RUN_PER_S, _RUN_RATIO, _FARTHEST_RUN = 10.0, 1.3, 2.5
 # A speed is taken over at least this time; boxes of adjacent frames jitter more than they move.
 _SPEED_BASE_S = 0.12
 # What is out of sight slows down: after this time it has gone as far as it will.
-_SLOWDOWN_S = 0.25
+_SLOWDOWN_S = 0.5
 # A held box reaches no further than so many of its sizes from where the face was seen.
 _FARTHEST = 1.0
 

@@ -193,6 +193,11 @@ class Line:
                     return None
                 self._changed.wait(wait_s)
 
+    def ready(self) -> Departure | None:
+        """What goes out next, where something can now."""
+        with self._changed:
+            return self._poll()[0]
+
     def sent(self, seconds: float) -> None:
         """What `next` gave is out; seconds: how long the output took."""
         with self._changed:

@@ -36,7 +36,7 @@ class Arrival(Protocol):
 
     @property
     def packet(self) -> Any | None:
-        """A packet to be copied; its pts, dts and time_base may be set."""
+        """A packet to be copied: a dataclass with pts, dts and time_base."""
 
 
 class Source(Protocol):

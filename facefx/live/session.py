@@ -118,15 +118,18 @@ class LiveSession:
         finally:
             self.stop()
             self._close()
+        self._state = "ended" if self._failure is None else "failed"
         if self._failure is not None:
-            self._state = "failed"
             raise self._failure
-        self._state = "ended"
+        return self.report()
+
+    def report(self) -> LiveReport:
+        """What it was so far."""
         return LiveReport(self._reason, self._plan.to_json(), self.stats())
 
-    def stop(self) -> None:
-        """End it soon; what is pending does not go out."""
-        self._reason = self._reason or "stopped"
+    def stop(self, reason: str = "stopped") -> None:
+        """End it soon, for a reason that the report gives; what is pending does not go out."""
+        self._reason = self._reason or reason
         self._puller.stop()
         self._line.abort()
         self._ready.set()
@@ -198,10 +201,11 @@ class LiveSession:
                 self._meter.came()
                 self._line.admit(frame, arrival.arrived_s)
         if arrival.packet is not None and self._settings.audio == "keep":
-            if timeline.sound(arrival.packet, arrival.arrived_s):
-                self._line.pass_by(arrival.packet)
-            else:
+            packet = timeline.sound(arrival.packet, arrival.arrived_s)
+            if packet is None:
                 self._meter.sound("dropped")
+            else:
+                self._line.pass_by(packet)
 
     def away(self, error: SourceError) -> None:
         """The source is not there."""

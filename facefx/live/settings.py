@@ -40,7 +40,7 @@ class LiveSettings(BaseModel):
     )
     paced: bool = Field(True, description="false: no frame is ever late, the source waits instead")
     listen: bool = Field(False, description="wait at the source's address for a publisher")
-    wait_s: float = Field(5.0, ge=0, le=3600, description="how long the source may take to appear")
+    wait_s: float = Field(5.0, ge=0, le=86400, description="how long the source may take to appear")
     retry_s: float = Field(0.25, gt=0, le=60, description="first pause before the source is opened again")
     linger_s: float = Field(30.0, ge=0, le=86400, description="how long a source that went away is awaited")
     codec: str = Field("libx264", description="encoder of the output")

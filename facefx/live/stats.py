@@ -65,8 +65,8 @@ class Sample(NamedTuple):
 class LiveStats:
     """One stream so far.
 
-    state: starting, running, reconnecting, ended or failed. latency: by stage "working" and "waiting", of the
-    frames that went out; through: of the same frames, packet in to packet out, which is the sum of all these.
+    state: starting, running, reconnecting, ended or failed. latency: of the frames that went out, by stage
+    "working" and, where they do, "waiting"; through: packet in to packet out, which is the sum of all these.
     late: frames that went out after their deadline. faces: in the newest frame. tracks: see
     LiveAnalyzer.export. fps, p50_s, p95_s, p99_s: of late.
     """
@@ -206,8 +206,8 @@ class Meter:
                 self._covered[reason.value] += 1
 
     def _add(self, stage: str, kind: str, seconds: float) -> None:
-        kinds = self._latency.setdefault(stage, {"working": Histogram(), "waiting": Histogram()})
-        kinds[kind].add(max(0.0, seconds))
+        kinds = self._latency.setdefault(stage, {})
+        kinds.setdefault(kind, Histogram()).add(max(0.0, seconds))
 
     def stats(self, **more: Any) -> LiveStats:
         """All that was counted, with what only others know."""

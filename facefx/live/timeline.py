@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +23,7 @@ class Timeline:
         self._offset: int | None = 0
         self._last: int | None = None
         self._arrived_s = 0.0
-        self._sound: dict[Any, int] = {}
+        self._sound: int | None = None
 
     def restart(self) -> None:
         """The source begins anew, at whatever time it likes."""
@@ -38,19 +39,17 @@ class Timeline:
         self._last, self._arrived_s = out, arrived_s
         return out
 
-    def sound(self, packet: Any, arrived_s: float) -> bool:
-        """Move a packet's pts and dts in place; False where it would run backwards, or has no time."""
-        base = packet.time_base
-        if packet.pts is None or base is None:
-            return False
-        moved = round(self._moved_by(packet.pts * Fraction(base), arrived_s) * self._base / Fraction(base))
-        pts = packet.pts + moved
-        key = getattr(packet, "stream_index", 0)
-        if pts <= self._sound.get(key, pts - 1):
-            return False
-        self._sound[key] = packet.pts = pts
-        packet.dts = pts if packet.dts is None else packet.dts + moved
-        return True
+    def sound(self, packet: Any, arrived_s: float) -> Any | None:
+        """The packet at its time in the output; None where it would run backwards.
+
+        packet: a dataclass with pts, dts and time_base.
+        """
+        base: Fraction = packet.time_base
+        moved = round(self._moved_by(packet.pts * base, arrived_s) * self._base / base)
+        if self._sound is not None and packet.dts + moved <= self._sound:
+            return None
+        self._sound = packet.dts + moved
+        return replace(packet, pts=packet.pts + moved, dts=packet.dts + moved)
 
     def _moved_by(self, seconds: Fraction, arrived_s: float) -> int:
         """Ticks to add; found anew at the first picture or packet after a break."""

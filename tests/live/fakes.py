@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from facefx.errors import SourceError
-from facefx.faces.detector import Detector
+from facefx.faces.detector import Detector, NetUse
 from facefx.geometry import Boxes
 from facefx.live.session import LiveReport, LiveSession
 from facefx.live.settings import LiveSettings
@@ -53,8 +53,8 @@ class FakeArrival:
 class FakePacket:
     """A packet of sound."""
 
-    pts: int | None
-    dts: int | None
+    pts: int
+    dts: int
     time_base: Fraction = Fraction(1, 1000)
 
 
@@ -191,7 +191,7 @@ class Eye:
     """A detector that sees one face in every frame; `stall` is called at each look, with its number."""
 
     name = "eye"
-    nets = ()
+    nets: tuple[NetUse, ...] = ()
 
     def __init__(self, stall: Callable[[int], None] | None = None) -> None:
         self.looks = 0

@@ -12,6 +12,7 @@ from facefx.config import PolicyConfig, RunConfig
 from facefx.pipeline.inline import InlineRunner
 from facefx.pipeline.nets import Nets
 from facefx.pipeline.plan import make_plan
+from facefx.pipeline.stage import Stage
 from facefx.pipeline.stages import BlendStage, DecodeStage, DetectStage, LandmarkStage
 from facefx.telemetry.ledger import Ledger
 from facefx.video.probe import probe
@@ -22,7 +23,7 @@ def inline(path: Path, config: RunConfig) -> list[tuple[int, str]]:
     info = probe(path)
     plan = make_plan(config, info, Path("out.mkv"))
     meshed = [] if plan.landmarker is None else [LandmarkStage(plan.landmarker, info.video)]
-    stages = [DetectStage(plan, info.video), *meshed, BlendStage(plan, info.video.format)]
+    stages: list[Stage] = [DetectStage(plan, info.video), *meshed, BlendStage(plan, info.video.format)]
     ledger = Ledger(["decode", *(stage.name for stage in stages)])
     output = FakeOutput(keep=False)
     with closing(InlineRunner(DecodeStage(path, info, plan), stages, ledger).stream()) as stream:
