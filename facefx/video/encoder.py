@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
@@ -36,11 +37,17 @@ _FIELD_ORDERS = {FieldOrder.PROGRESSIVE: 1, FieldOrder.TOP_FIRST: 2, FieldOrder.
 class VideoEncoder:
     """The main picture's output stream.
 
-    Packets come back with the pts of the source's frames, in the source's time base.
+    Packets come back with the pts of the source's frames, in the source's time base. template: the source's
+    stream, None where it has nothing to carry. extra: options of the encoder beside those of its recipe.
     """
 
     def __init__(
-        self, output: OutputContainer, resolved: ResolvedEncode, video: VideoInfo, template: VideoStream
+        self,
+        output: OutputContainer,
+        resolved: ResolvedEncode,
+        video: VideoInfo,
+        template: VideoStream | None,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         self._video = video
         self._base = video.format.time_base
@@ -51,14 +58,14 @@ class VideoEncoder:
         self._earliest_dts = 0
         self._rate = rate = video.average_rate or Fraction(25)
         try:
-            options = encoder_options(resolved, video)
+            options = encoder_options(resolved, video) | dict(extra or {})
             self.stream = cast("VideoStream", output.add_stream(resolved.encoder, rate=rate, options=options))
         except ValueError as error:  # PyAV asks the container whether it knows the codec
             raise UnsupportedError(
                 f".{resolved.container} cannot hold {resolved.codec}; write .mkv"
             ) from error
         context = self.stream.codec_context
-        if resolved.codec == video.codec and CARRIED & set(video.side_data):
+        if template is not None and resolved.codec == video.codec and CARRIED & set(video.side_data):
             self._carry(template, context)
         self._describe(context, resolved, rate)
         if video.display_matrix is not None:

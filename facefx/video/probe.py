@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Chapter", "Extra", "Hdr", "MediaInfo", "StreamInfo", "VideoInfo", "main_video", "probe", "to_json",
+    "video_info",
 ]  # fmt: skip
 
 # libavcodec/defs.h, enum AVFieldOrder: TT, BB, TB (bottom shown first), BT (top shown first).
@@ -89,7 +90,7 @@ def _probe(path: str | Path, container: InputContainer, limits: Limits) -> Media
     streams = tuple(_stream_info(stream, scans[stream.index]) for stream in container.streams)
     facts = frame_facts(frame)
     note = notes.get(main.index, StreamNotes())
-    video = _video_info(path, main, frame, facts, note, scans[main.index])
+    video = video_info(path, main, frame, facts, note, scans[main.index])
     played = [s for s in streams if s.kind in ("video", "audio")]
     start = min((s.start for s in played if s.start is not None), default=Fraction(0))
     ends = [s.end_pts * s.time_base for s in played if s.end_pts is not None]
@@ -141,7 +142,7 @@ def _first_frame(
     raise SourceError(f"{path}: stream {stream.index} ({stream.name}): no picture could be decoded{reason}")
 
 
-def _video_info(
+def video_info(
     path: str | Path,
     stream: VideoStream,
     frame: VideoFrame,
@@ -149,6 +150,10 @@ def _video_info(
     note: StreamNotes,
     scan: StreamScan,
 ) -> VideoInfo:
+    """Put together what a stream, its first picture and a count of its packets say.
+
+    Raises UnsupportedError for a pixel format that no stage can edit, by name.
+    """
     pixels = _pixel_format(path, stream, frame)
     start = frame.pts if frame.pts is not None else scan.start_pts or 0
     context = stream.codec_context
