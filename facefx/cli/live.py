@@ -173,32 +173,13 @@ def _check(settings: LiveSettings, report: Path | None) -> None:
 
 def _session(settings: LiveSettings) -> LiveSession:
     """A session whose source and targets are real ones."""
+    from facefx.live.ends import LiveEnds
     from facefx.live.session import LiveSession
-    from facefx.video.live_output import LiveEncode, LiveOutput
     from facefx.video.live_rules import SourceRules
-    from facefx.video.live_source import LiveSource
 
     # Whoever runs a command may reach what the command's machine reaches.
-    rules = SourceRules(allow_private=True)
-    encode = LiveEncode(
-        codec=settings.codec,
-        preset=settings.preset,
-        crf=settings.crf,
-        bitrate=settings.bitrate,
-        gop_s=settings.gop_s,
-        threads=settings.encoder_threads,
-    )
-    return LiveSession(
-        settings,
-        open_source=lambda: LiveSource(
-            settings.source,
-            rules,
-            listen=settings.listen,
-            paced=settings.paced,
-            threads=settings.decoder_threads,
-        ),
-        open_output=lambda stream: LiveOutput(settings.targets, stream, encode, rules),
-    )
+    ends = LiveEnds(settings, SourceRules(allow_private=True))
+    return LiveSession(settings, open_source=ends.open_source, open_output=ends.open_output)
 
 
 def _carry_out(session: LiveSession, duration: float | None, report: Path | None) -> None:

@@ -26,6 +26,8 @@ from facefx.values import Faces, FaceSource, FrameBatch, StreamFormat
 __all__ = ["Analyzer", "LiveAnalyzer", "make_analyzer"]
 
 _VERSION = 1
+# Frames further apart than this are an interruption: nobody could see who stayed.
+_GAP_S = 0.75
 # Of an interval: the frame nearest to its end is due, although pts are rounded.
 _NEARLY = 0.9
 
@@ -89,6 +91,7 @@ class LiveAnalyzer:
         self._counted = counted
         self._size = (format.width, format.height)
         self._clock = Clock(format.time_base)
+        self._gap = self._clock.ticks(_GAP_S)
         self.stats = AnalysisStats()
         self._policy = policy
         self._begin_run()
@@ -175,6 +178,8 @@ class LiveAnalyzer:
             known = self._tracks.known
             self._begin_run()
             self._tracks.known = [k for k in known if k.pts is None]
+        elif self._newest is not None and pts - self._newest > self._gap:
+            self._tracks.interrupted()
         self._newest = pts
         cut = self._witnessed(batch, position, pts)
         if self._is_due(pts) or cut:
@@ -236,11 +241,8 @@ class LiveAnalyzer:
 
 
 def _table(batch: FrameBatch, found: Sequence[Sequence[LiveRow]]) -> Faces:
-    """Lay the rows of a batch's frames out as arrays; a track comes once a frame."""
-    table = []
-    for position, rows in enumerate(found):
-        once = {row.number: row for row in reversed(rows)}
-        table += [(position, once[number]) for number in sorted(once)]
+    """Lay the rows of a batch's frames out as arrays."""
+    table = [(position, row) for position, rows in enumerate(found) for row in rows]
     n = len(table)
     return Faces(
         frame=np.array([position for position, _ in table], np.int64),

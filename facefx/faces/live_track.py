@@ -89,6 +89,12 @@ class LiveTracks:
         """Go on by another policy."""
         self._policy = policy
 
+    def interrupted(self) -> None:
+        """No frame came for a while: the time until the next one does not count as out of sight."""
+        ended, self.alive = self.alive, []
+        self.known = [Known(k.number, k.xyxy, None) for k in self.known]
+        self.known += [Known(track.number, track.last.xyxy, None) for track in ended]
+
     def see(self, pts: int, sights: Sequence[Seen]) -> None:
         """Take what a look saw: continue faces, and start those that are sure enough."""
         self._expire(pts)

@@ -22,6 +22,9 @@ __all__ = ["Departure", "Line", "LiveFrame", "Reason", "State"]
 # Of so many frames the slowest says how long the next may take.
 _MEMORY = 16
 _MOST_PACKETS = 1024
+# What of a budget is left to the stages, however long a decoder kept a frame: pictures that are coded out of
+# their order (B-frames) come out some frames late, and no haste of ours would help that.
+_LEAST_SHARE = 0.5
 
 
 class State(StrEnum):
@@ -139,7 +142,9 @@ class Line:
                 return False
             while len(self._frames) >= self.room and self._make_room():
                 pass
-            frame = LiveFrame(batch, self.plan, arrived_s, self._clock(), arrived_s + self._budget)
+            now = self._clock()
+            deadline_s = max(arrived_s + self._budget, now + _LEAST_SHARE * self._budget)
+            frame = LiveFrame(batch, self.plan, arrived_s, now, deadline_s)
             self._frames.append(frame)
             if len(self._frames) > self.room:  # what is left is in the others' hands
                 self._drop(frame, Reason.FULL)

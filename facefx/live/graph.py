@@ -60,20 +60,20 @@ class LiveGraph:
     def __init__(self, plan: LivePlan, video: VideoInfo, nets: Nets, clock: Callable[[], float]) -> None:
         self.plan = plan
         self._video, self._nets, self._clock = video, nets, clock
-        self._detect: Stage = DetectStage(plan, video, nets=nets)
-        self._landmark: Stage | None = None
-        self._blend: Stage | None = None
+        self._detect = DetectStage(plan, video, nets=nets)
+        self._landmark: LandmarkStage | None = None
+        self._blend: BlendStage | None = None
 
     @property
-    def analyzer(self) -> LiveAnalyzer | None:
-        """Who follows the faces; None before `setup`."""
-        analyzer = self._detect.analyzer if isinstance(self._detect, DetectStage) else None
-        return analyzer if isinstance(analyzer, LiveAnalyzer) else None
+    def analyzer(self) -> LiveAnalyzer:
+        """Who follows the faces, once everything is set up."""
+        assert isinstance(self._detect.analyzer, LiveAnalyzer), "the plan's policy is live"
+        return self._detect.analyzer
 
     @property
     def effects(self) -> dict[str, object]:
         """What the chain did so far."""
-        chain = self._blend.chain if isinstance(self._blend, BlendStage) else None
+        chain = None if self._blend is None else self._blend.chain
         return {} if chain is None else chain.stats.to_json()
 
     def setup(self) -> None:
@@ -125,8 +125,8 @@ class LiveGraph:
         self._prepare(plan)
         if old is not None:
             old.close()
-        if self.analyzer is not None and isinstance(plan.policy, LivePolicy):
-            self.analyzer.policy = plan.policy
+        assert isinstance(plan.policy, LivePolicy), "a live plan's policy is live"
+        self.analyzer.policy = plan.policy
         self.plan = plan
 
     def _prepare(self, plan: LivePlan) -> None:

@@ -33,12 +33,13 @@ Preview = tuple[Picture | None, Picture]
 class Newest:
     """The frame that went out last.
 
-    before: its planes as they came, kept only where nobody is hidden.
+    before: its planes as they came, kept only where nobody is hidden. hidden: whoever is in it is.
     """
 
     batch: FrameBatch
     patches: Sequence[Patch]
     before: Planes | None
+    hidden: bool
 
 
 def make_preview(newest: Newest) -> Preview:

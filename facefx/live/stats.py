@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from facefx.live.deadline import LiveFrame, Reason
+from facefx.video.info import to_json
 
 __all__ = ["BUCKETS_S", "Histogram", "LiveStats", "Meter", "Sample"]
 
@@ -105,7 +106,7 @@ class LiveStats:
             for stage, kinds in self.latency.items()
         }
         plain["through"] = self.through.to_json()
-        return {key: dict(value) if isinstance(value, Mapping) else value for key, value in plain.items()}
+        return {key: to_json(value) for key, value in plain.items()}
 
     def samples(self) -> Iterator[Sample]:
         """Numbers under Prometheus' naming rules, for whoever exports them."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from films import SIZE, SURE, Film, Scripted, Table, merged, seen, square
+from films import SURE, Film, Scripted, Table, merged, seen, square
 
 from facefx.errors import ConfigError
 from facefx.faces.live import LiveAnalyzer
@@ -117,6 +118,13 @@ def test_two_faces_that_cross_in_different_rows_keep_their_numbers() -> None:
 def test_a_face_that_comes_back_after_a_moment_has_its_number_again_and_later_a_new_one() -> None:
     table = merged(seen(MIDDLE, range(5)), seen(MIDDLE, range(50, 55)), seen(MIDDLE, range(140, 150)))
     assert [said[0].track_id for i in (4, 52, 145) if (said := Seen(film(150), table).faces[i])] == [0, 0, 1]
+
+
+def test_a_source_that_was_away_finds_its_faces_again_under_their_numbers() -> None:
+    pts = [*range(0, 300, 33), *range(9000, 9300, 33)]
+    away = Film(pts, Fraction(1, 1000))
+    said = Seen(away, merged(seen(square(40, 40), range(20)), seen(square(120, 40), range(20))))
+    assert all([face.track_id for face in faces] == [0, 1] for faces in said.faces.values())
 
 
 def test_a_runner_past_the_camera_is_one_face() -> None:
@@ -232,10 +240,20 @@ def test_thresholds_that_a_user_gives_bring_the_others_with_them(given: dict[str
     assert {name: getattr(policy, name) for name in given} == given
 
 
-def test_no_box_of_a_frame_has_the_number_of_another() -> None:
-    table = merged(*(seen(square(10 + 14 * k, 20 + 6 * k, 12), range(k, 60 - k)) for k in range(10)))
-    said = Seen(film(60, cuts=(20, 22, 40)), table)
-    for faces in said.faces.values():
-        ids = [face.track_id for face in faces]
-        assert len(ids) == len(set(ids))
-    assert SIZE == (160, 96)
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_seen_every_sure_sight_has_its_box_and_every_box_a_number_of_its_own(seed: int) -> None:
+    rng = random.Random(seed)
+    faces = [(rng.uniform(0, 160), rng.uniform(0, 96), rng.uniform(8, 30)) for _ in range(6)]
+    table: dict[int, list[Any]] = {}
+    for i in range(80):
+        faces = [(x + rng.uniform(-6, 6), y + rng.uniform(-4, 4), side) for x, y, side in faces]
+        shown = [(*square(*face), rng.choice((0.3, 0.45, 0.55, 0.9))) for face in faces if rng.random() < 0.7]
+        table[i] = shown
+    pts = [33 * i + (2000 if i > 50 else 0) + (200 if i > 65 else 0) for i in range(80)]
+    said = Seen(Film(pts, Fraction(1, 1000), cuts=(20, 22, 40)), table)
+    for i, found in said.faces.items():
+        ids = [face.track_id for face in found]
+        assert ids == sorted(set(ids))
+        for row in table[i]:
+            near = [max(abs(a - b) for a, b in zip(row[:4], face.xyxy, strict=True)) for face in found]
+            assert row[4] < LivePolicy().high or min(near) < 1e-3

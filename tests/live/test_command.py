@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,36 +14,33 @@ from fakes import FakeOutput, FakeSource
 
 from facefx.cli import main
 from facefx.errors import SinkError, SourceError
+from facefx.live.settings import LiveSettings
 
 
-@dataclass
 class Doors:
-    """Stand in for the real source and output; remember how they were asked for."""
+    """Stand in for the real ends; remember what was asked for."""
 
-    source: FakeSource
-    output: FakeOutput
-    asked: dict[str, Any]
+    def __init__(self) -> None:
+        self.source, self.output = FakeSource(10), FakeOutput()
+        self.settings: LiveSettings | None = None
+        self.opened = 0
 
-    def open_source(self, url: str, rules: Any, **more: Any) -> FakeSource:
-        self.asked.update(url=url, source=more, rules=rules)
+    def __call__(self, settings: LiveSettings, rules: Any) -> Doors:
+        self.settings = settings
+        return self
+
+    def open_source(self) -> FakeSource:
+        self.opened += 1
         return self.source
 
-    def open_output(self, targets: Any, stream: Any, encode: Any, rules: Any) -> FakeOutput:
-        self.asked.update(targets=targets, encode=encode)
+    def open_output(self, stream: Any) -> FakeOutput:
         return self.output
 
 
 @pytest.fixture
 def doors(monkeypatch: pytest.MonkeyPatch) -> Doors:
-    made = Doors(FakeSource(10), FakeOutput(), {})
-    for name, values in {
-        "live_source": {"LiveSource": made.open_source},
-        "live_output": {"LiveOutput": made.open_output, "LiveEncode": dict},
-        "live_rules": {"SourceRules": dict},
-    }.items():
-        module = ModuleType(name)
-        vars(module).update(values)
-        monkeypatch.setitem(sys.modules, f"facefx.video.{name}", module)
+    made = Doors()
+    monkeypatch.setattr("facefx.live.ends.LiveEnds", made)
     return made
 
 
@@ -70,9 +64,8 @@ def test_a_stream_runs_to_its_end_and_is_reported_without_its_key(
     assert code == 0
     assert (report["reason"], report["state"], report["frames_out"]) == ("the source ended", "ended", 10)
     assert report["plan"]["effects"][0]["name"] == "solid"
-    assert doors.asked["url"] == URL
-    assert doors.asked["source"]["listen"] is True
-    assert doors.asked["encode"]["gop_s"] == 2
+    assert doors.settings is not None
+    assert (doors.settings.source, doors.settings.listen, doors.settings.gop_s) == (URL, True, 2)
     assert "10 frames in, 10 out" in said
     assert "secret" not in said + json.dumps(report)
 
@@ -97,7 +90,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line_before_anything_is_opened(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
-    assert doors.asked == {}
+    assert doors.opened == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -150,5 +143,6 @@ def test_settings_come_from_a_file_and_options_win(doors: Doors, tmp_path: Path)
     settings = tmp_path / "live.yaml"
     settings.write_text(f"source: {URL}\ntargets: [a.ts]\npreset: fast\ngop_s: 3\n", encoding="utf-8")
     assert main(["live", "--config", str(settings), "--out", "b.ts", "--gop", "1", *QUICK]) == 0
-    assert doors.asked["targets"] == ("b.ts",)
-    assert (doors.asked["encode"]["preset"], doors.asked["encode"]["gop_s"]) == ("fast", 1)
+    assert doors.settings is not None
+    assert doors.settings.targets == ("b.ts",)
+    assert (doors.settings.preset, doors.settings.gop_s) == ("fast", 1)

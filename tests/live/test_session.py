@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import Eye, FakeOutput, FakeSource, Out, Running, run, start
+from fakes import Eye, EyeNets, FakeOutput, FakeSource, Out, Running, run, settings, start, stream_format
 
-from facefx.errors import EffectError, SinkError, SourceError, StageError, UnsupportedError
+from facefx.errors import EffectError, SinkError, SourceError, StageError
+from facefx.live.session import LiveSession
 from facefx.live.stats import LiveStats
 
 
@@ -262,13 +263,28 @@ def test_a_source_that_stays_away_ends_the_stream_after_it_lingered() -> None:
     assert len(output.frames) == 5
 
 
-def test_a_picture_that_is_another_after_a_reconnect_is_not_scaled_in_silence() -> None:
-    from fakes import stream_format
-
+def test_a_source_that_comes_back_with_another_picture_gets_an_output_of_its_own() -> None:
     gone = SourceError("went away")
-    sources = [FakeSource(5, fails=gone), FakeSource(5, format=stream_format(128, 96))]
-    with pytest.raises(UnsupportedError, match=r"expected 160x96 .* got 128x96"):
-        run(sources, FakeOutput(), retry_s=0.01)
+    sources = iter([FakeSource(5, fails=gone), FakeSource(6, format=stream_format(128, 96))])
+    outputs: list[FakeOutput] = []
+
+    def open_output(stream: Any) -> FakeOutput:
+        assert all(output.closed for output in outputs), "the old one is closed first"
+        outputs.append(FakeOutput())
+        return outputs[-1]
+
+    session = LiveSession(
+        settings(retry_s=0.01),
+        open_source=lambda: next(sources),
+        open_output=open_output,
+        nets=EyeNets(Eye()),
+    )
+    report = session.run()
+    assert [len(output.frames) for output in outputs] == [5, 6]
+    assert [output.frames[0].luma.shape for output in outputs] == [(96, 160), (96, 128)]
+    assert [output.closed for output in outputs] == [1, 1]
+    assert all(hides_the_face(frame) for output in outputs for frame in output.frames)
+    assert report.stats.reconnects == 1
 
 
 def test_a_lane_that_comes_back_gives_faces_their_numbers_again() -> None:
