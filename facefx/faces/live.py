@@ -74,7 +74,7 @@ class LiveAnalyzer:
     """Takes batches of one stream in order and hands each back at once with its faces.
 
     Where the policy has a look_interval_s, it looks so long after the last look, and at cuts, and predicts
-    between. `policy` may be set between two frames. The detector stays the caller's to close. counted:
+    between. `adopt` may be called between two frames. The detector stays the caller's to close. counted:
     lo ≤ pts < hi of the frames that `stats` counts.
     """
 
@@ -98,11 +98,11 @@ class LiveAnalyzer:
 
     @property
     def policy(self) -> LivePolicy:
-        """How it looks; faces that are followed stay when it is changed."""
+        """How it looks."""
         return self._policy
 
-    @policy.setter
-    def policy(self, policy: LivePolicy) -> None:
+    def adopt(self, policy: LivePolicy) -> None:
+        """Look by another policy from the next frame on; faces that are followed stay."""
         self._policy = policy
         self._tracks.adopt(policy)
 

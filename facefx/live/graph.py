@@ -126,7 +126,7 @@ class LiveGraph:
         if old is not None:
             old.close()
         assert isinstance(plan.policy, LivePolicy), "a live plan's policy is live"
-        self.analyzer.policy = plan.policy
+        self.analyzer.adopt(plan.policy)
         self.plan = plan
 
     def _prepare(self, plan: LivePlan) -> None:

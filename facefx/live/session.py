@@ -187,10 +187,11 @@ class LiveSession:
 
     def away(self, error: SourceError) -> None:
         """The source is not there."""
-        self._error = str(error)
+        if self._error != str(error):  # not at each try
+            self._error = str(error)
+            _log.warning("the source is away: %s", self._error)
         if self._room is not None:
             self._state = "reconnecting"
-        _log.warning("source is away", extra={"error": self._error})
 
     def _make_room(self, stream: Stream) -> LiveRoom:
         return LiveRoom(

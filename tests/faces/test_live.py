@@ -184,7 +184,7 @@ def test_the_policy_can_be_changed_between_two_frames_and_faces_stay() -> None:
     analyzer = LiveAnalyzer(Scripted(seen(MIDDLE, range(30))), LivePolicy(look_interval_s=0.2), film().format)
     for batch in frames[:15]:
         analyzer.push(batch)
-    analyzer.policy = LivePolicy()
+    analyzer.adopt(LivePolicy())
     rest = [analyzer.push(batch)[0][1] for batch in frames[15:]]
     assert {source for faces in rest for source in faces.source.tolist()} == {FaceSource.DETECTED}
     assert analyzer.stats.tracks == 1

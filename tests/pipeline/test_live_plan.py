@@ -78,16 +78,7 @@ def test_a_file_can_be_run_by_the_live_policy_and_an_archive_cannot(
     told = json.loads(report.read_text(encoding="utf-8"))
     assert told["plan"]["policy"]["look"] == "live"
     assert told["faces"]["looks"]["total"] == told["frames"] == 19
-    archive = [
-        "archive",
-        "run",
-        str(source),
-        str(tmp_path / "archive"),
-        "--config",
-        str(settings),
-        "--runner",
-        "inline",
-    ]
     capsys.readouterr()
-    assert main(archive) == 2
+    into = [str(tmp_path / "archive"), "--config", str(settings), "--runner", "inline"]
+    assert main(["archive", "run", str(source), *into]) == 2
     assert "policy.look is live, which an archive cannot use" in capsys.readouterr().err
