@@ -106,6 +106,11 @@ def test_doubtful_sights_keep_a_face_that_is_there() -> None:
     assert said.ids() == {0}
 
 
+def test_a_doubtful_sight_beside_a_face_that_went_does_not_keep_it() -> None:
+    beside = seen(square(80 + 0.7 * 30, 48), range(5, 50), 0.35)
+    assert max(Seen(film(), merged(seen(MIDDLE, range(5)), beside)).frames()) < 25
+
+
 def test_two_faces_that_cross_in_different_rows_keep_their_numbers() -> None:
     left = {i: [(*square(20 + 3 * i, 30, 20), SURE)] for i in range(40)}
     right = {i: [(*square(140 - 3 * i, 66, 20), SURE)] for i in range(40)}

@@ -171,6 +171,17 @@ def test_a_frame_that_comes_while_all_room_is_in_hand_is_left_out_itself(hiding:
     assert room.left_out == [(2, Reason.FULL)]
 
 
+def test_frames_that_an_output_leaves_standing_make_room_for_new_ones(hiding: LivePlan) -> None:
+    room = Room(hiding, room=2)
+    room.come(2)
+    room.work()
+    room.work()
+    room.come()
+    assert room.left_out == [(0, Reason.FULL)]
+    room.work()
+    assert room.out() == [(1, None), (2, None)]
+
+
 def test_a_ready_frame_is_dropped_where_the_output_is_late_and_a_newer_one_is_ready(hiding: LivePlan) -> None:
     room = Room(hiding)
     room.come()
@@ -233,6 +244,16 @@ def test_no_setting_lets_a_frame_out_that_nobody_looked_at(
     room.take()
     room.clock.now += 10
     assert room.out() == expected
+
+
+def test_a_frame_that_the_decoder_kept_back_has_half_of_its_budget_left(hiding: LivePlan) -> None:
+    room = Room(hiding)
+    room.line.admit(picture(FORMAT, 0, 0), room.clock() - BUDGET_S)  # the packet came long ago: B-frames
+    room.take()
+    room.clock.now += 0.4 * BUDGET_S
+    assert room.out() == []
+    room.clock.now += 0.2 * BUDGET_S
+    assert room.out() == [(0, Reason.LATE)]
 
 
 def test_hold_keeps_frames_however_late_and_sends_them_when_they_are_ready(hiding: LivePlan) -> None:
