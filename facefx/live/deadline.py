@@ -54,7 +54,8 @@ class Reason(StrEnum):
 class LiveFrame:
     """One frame on its way. plan: what was to be done when it came. Times are the line's clock's.
 
-    spent: seconds of work by stage. fault: the stage that raised. faces: how many were found.
+    number: of the frames that came. spent: seconds of work by stage. fault: the stage that raised. faces: how
+    many were found.
     """
 
     batch: FrameBatch
@@ -62,6 +63,7 @@ class LiveFrame:
     arrived_s: float
     entered_s: float
     deadline_s: float = math.inf
+    number: int = 0
     state: State = State.WAITING
     patches: tuple[Patch, ...] = ()
     faces: int = 0
@@ -81,6 +83,14 @@ class Departure(NamedTuple):
     frame: LiveFrame | None = None
     patches: tuple[Patch, ...] = ()
     reason: Reason | None = None
+
+
+class _Sound(NamedTuple):
+    """A packet of sound: it goes out when frame `after` has, or when it has waited long enough."""
+
+    packet: Any
+    after: int
+    deadline_s: float
 
 
 class _Slowest:
@@ -122,7 +132,9 @@ class Line:
         self._budget = budget_s if paced and late != "hold" else math.inf
         self._late, self._paced, self._clock, self._dropped = late, paced, clock, dropped
         self._frames: deque[LiveFrame] = deque()
-        self._packets: deque[Any] = deque()
+        self._packets: deque[_Sound] = deque()
+        self._patience = budget_s if paced else math.inf
+        self._admitted = 0
         self._changed = threading.Condition()
         self._ended = self._aborted = False
         self._work, self._write = _Slowest(), _Slowest()
@@ -144,7 +156,8 @@ class Line:
                 pass
             now = self._clock()
             deadline_s = max(arrived_s + self._budget, now + _LEAST_SHARE * self._budget)
-            frame = LiveFrame(batch, self.plan, arrived_s, now, deadline_s)
+            self._admitted += 1
+            frame = LiveFrame(batch, self.plan, arrived_s, now, deadline_s, self._admitted)
             self._frames.append(frame)
             if len(self._frames) > self.room:  # what is left is in the others' hands
                 self._drop(frame, Reason.FULL)
@@ -153,13 +166,13 @@ class Line:
             return True
 
     def pass_by(self, packet: Any) -> None:
-        """Let a packet of sound go round the frames."""
+        """Let a packet of sound go round the stages: out after the frames before it, but soon in any case."""
         with self._changed:
             if self._ended:
                 return
             while not self._paced and len(self._packets) >= _MOST_PACKETS and not self._ended:
                 self._changed.wait()
-            self._packets.append(packet)
+            self._packets.append(_Sound(packet, self._admitted, self._clock() + self._patience))
             if len(self._packets) > _MOST_PACKETS:
                 self._packets.popleft()
                 self.packets_dropped += 1
@@ -196,6 +209,9 @@ class Line:
                     return departure
                 if self._ended and not self._frames:
                     return None
+                if self._packets and self._packets[0].deadline_s < math.inf:
+                    left = max(0.0, self._packets[0].deadline_s - self._clock())
+                    wait_s = left if wait_s is None else min(left, wait_s)
                 self._changed.wait(wait_s)
 
     def ready(self) -> Departure | None:
@@ -251,21 +267,24 @@ class Line:
 
     def _poll(self) -> tuple[Departure | None, float | None]:
         """What goes out now, or how long to wait for it; None: until something changes."""
-        if self._packets:
+        if self._packets and self._is_due(self._packets[0]):
             self._changed.notify_all()
-            return Departure(packet=self._packets.popleft()), None
-        while self._frames:
+            return Departure(packet=self._packets.popleft().packet), None
+        if self._frames:
             frame = self._frames[0]
             if frame.state is State.DROPPED:
                 self._pop()
-            elif frame.state is State.DONE:
+                return self._poll()  # sound may have waited for it
+            if frame.state is State.DONE:
                 departure = self._judge(frame)
                 self._pop()
-                if departure is not None:
-                    return departure, None
-            else:
-                return self._overdue(frame)
+                return (departure, None) if departure is not None else self._poll()
+            return self._overdue(frame)
         return None, None
+
+    def _is_due(self, sound: _Sound) -> bool:
+        first = self._frames[0].number if self._frames else math.inf
+        return first > sound.after or self._clock() >= sound.deadline_s
 
     def _judge(self, frame: LiveFrame) -> Departure | None:
         """How a frame that is done goes out; None where it is left out."""

@@ -290,13 +290,48 @@ def test_nobody_waits_on_a_line_that_was_aborted(call: str, hiding: LivePlan) ->
     assert not room.line.admit(picture(FORMAT, 0, 0), 0.0)
 
 
-def test_sound_passes_frames_that_wait(hiding: LivePlan) -> None:
+def sounds(room: Room) -> list[Any]:
+    """What goes out now: packets by their names, frames by their numbers."""
+    gone = []
+    while (departure := room.line.ready()) is not None:
+        frame = departure.frame
+        gone.append(departure.packet if frame is None else int(frame.batch.index[0]))
+    return gone
+
+
+def test_sound_leaves_between_the_frames_between_which_it_came(hiding: LivePlan) -> None:
     room = Room(hiding)
+    room.line.pass_by("a")
+    assert sounds(room) == ["a"]
     room.come()
-    room.line.pass_by("packet")
-    departure = room.line.ready()
-    assert departure is not None
-    assert departure.packet == "packet"
+    room.line.pass_by("b")
+    room.come()
+    room.line.pass_by("c")
+    room.work()
+    assert sounds(room) == [0, "b"]
+    room.work()
+    assert sounds(room) == [1, "c"]
+
+
+def test_sound_does_not_wait_longer_than_the_budget_for_a_frame_that_hangs(hiding: LivePlan) -> None:
+    room = Room(hiding, late="hold")
+    room.come()
+    room.take()
+    room.line.pass_by("a")
+    room.clock.now += BUDGET_S - 0.001
+    assert sounds(room) == []
+    room.clock.now += 0.001
+    assert sounds(room) == ["a"]
+
+
+def test_sound_does_not_wait_for_a_frame_that_was_left_out(beauty: LivePlan) -> None:
+    room = Room(beauty)
+    room.come()
+    room.line.pass_by("a")
+    room.come()
+    room.clock.now += 2 * BUDGET_S
+    assert room.take().number == 2
+    assert sounds(room) == ["a"]
 
 
 def test_what_is_pending_leaves_before_a_line_that_ended_says_so(hiding: LivePlan) -> None:

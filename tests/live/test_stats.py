@@ -89,6 +89,7 @@ def test_rate_and_quantiles_are_of_late() -> None:
         meter.went(late, None, now[0], now[0])
     stats = stats_of(meter)
     assert stats.fps == pytest.approx(25, rel=0.05)
-    assert (stats.p50_s, stats.p95_s) == (pytest.approx(0.02), pytest.approx(0.2))
+    assert stats.p50_s == pytest.approx(0.02)
+    assert stats.p95_s == pytest.approx(0.2)
     now[0] += 10
     assert stats_of(meter).fps == 0
