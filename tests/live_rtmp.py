@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import signal
 import socket
@@ -18,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -27,11 +27,17 @@ from typing import Any, Self
 import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from live_clip import RATE, Clip, draw_number, make_clip, read_number
+
+from facefx.video.live_rules import SourceRules
+
+__all__ = [
+    "RATE", "RULES", "Clip", "Job", "Pusher", "Reader", "RtmpServer", "SilentPeer", "answers", "draw_number",
+    "free_port", "make_clip", "read_number", "wait_until",
+]  # fmt: skip
 
 CONF = Path(__file__).resolve().parent.parent / "deployments" / "nginx-rtmp.conf"
-BITS, BLOCK = 16, 16
-RATE, SOUND_RATE = 30, 48000
+RULES = SourceRules(allow_private=True)
 
 
 def free_port() -> int:
@@ -150,7 +156,10 @@ class Job:
         self.lines: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-u", __file__, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-u", __file__, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(CONF.parent.parent)},
         )
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -237,66 +246,6 @@ class Reader(Job):
         return self.of("sound")
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A clip on disk and how many numbered frames it has."""
-
-    path: Path
-    frames: int
-
-
-def draw_number(luma: NDArray[np.uint8], number: int) -> None:
-    """Write a number into the top left corner, in sixteen blocks of black and white."""
-    for bit in range(BITS):
-        luma[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 235 if number >> bit & 1 else 16
-
-
-def read_number(luma: NDArray[np.uint8]) -> int:
-    """Read the number from the middle of each block."""
-    middle = [luma[4:12, bit * BLOCK + 4 : bit * BLOCK + 12].mean() for bit in range(BITS)]
-    return sum(1 << bit for bit, value in enumerate(middle) if value > 125)
-
-
-def make_clip(
-    path: Path, seconds: float = 4.0, size: tuple[int, int] = (640, 360), sound: bool = True, first: int = 0
-) -> Clip:
-    """Write a clip as streamers send it: H.264 zerolatency, a key frame a second, AAC."""
-    count = round(seconds * RATE)
-    with av.open(str(path), "w") as output:
-        options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(RATE), "sc_threshold": "0",
-                   "x264-params": "threads=1"}  # fmt: skip
-        video = output.add_stream("libx264", rate=RATE, options=options)
-        video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        tone = output.add_stream("aac", rate=SOUND_RATE) if sound else None
-        picture = np.full((size[1], size[0]), 90, np.uint8)
-        picture[:, ::8] = 120
-        for number in range(count):
-            frame = av.VideoFrame(*size, "yuv420p")
-            luma = np.frombuffer(frame.planes[0], np.uint8).reshape(size[1], -1)  # type: ignore[call-overload]
-            luma[:, : size[0]] = np.roll(picture, number, 1)
-            draw_number(luma, first + number)
-            for plane in frame.planes[1:]:
-                plane.update(bytes([128]) * plane.buffer_size)
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
-            output.mux(video.encode(frame))
-            if tone is not None:
-                _make_sound(output, tone, number)
-        output.mux(video.encode(None))
-        if tone is not None:
-            output.mux(tone.encode(None))
-    return Clip(path, count)
-
-
-def _make_sound(output: Any, tone: Any, number: int) -> None:
-    """One video frame's length of a tone."""
-    length = SOUND_RATE // RATE
-    at = np.arange(number * length, (number + 1) * length)
-    wave = (0.2 * np.sin(at * (2 * np.pi * 440 / SOUND_RATE))).astype(np.float32)
-    frame = av.AudioFrame.from_ndarray(np.stack([wave, wave]), "fltp", "stereo")
-    frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, int(at[0]), Fraction(1, SOUND_RATE)
-    output.mux(tone.encode(frame))
-
-
 class SilentPeer:
     """Accepts connections and never says a word, nor reads one."""
 
@@ -343,7 +292,7 @@ def _loops(path: str, loops: int) -> Iterator[tuple[Any, Fraction, int]]:
             for packet in clip.demux(streams):
                 if packet.dts is not None and packet.dts >= 0:  # not the sound before the first frame
                     ticks = packet.duration or 0
-                    length = max(length, start + (packet.pts + ticks) * packet.time_base)
+                    length = max(length, start + (packet.dts + ticks) * packet.time_base)
                     yield packet, start, loop
 
 
@@ -395,7 +344,7 @@ def read(url: str) -> None:
                 tell("sound", at=now, time_s=moment)
                 continue
             for frame in packet.decode():
-                luma = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)  # type: ignore[call-overload]
+                luma = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)
                 number = read_number(luma)
                 tell("frame", number=number, at=now, time_s=float(frame.pts * frame.time_base))
 

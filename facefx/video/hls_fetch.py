@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from urllib.parse import urljoin
@@ -26,9 +27,10 @@ class Fetcher:
         self._rules = SourceRules(web, rules.hosts, rules.allow_private)
         self._timeout_s = timeout_s
         self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._key: tuple[str, str, int] | None = None
         self._lock = threading.Lock()
-        self._closed = False
+        self._gone = threading.Event()
 
     def get(self, url: str, most: int, span: tuple[int, int] | None = None) -> tuple[bytes, str]:
         """Fetch at most so many bytes; return them and the URL that they came from in the end.
@@ -39,20 +41,19 @@ class Fetcher:
         end = time.monotonic() + 4 * self._timeout_s
         for _ in range(_HOPS + 1):
             place = place_of(url, self._rules)
-            response = self._ask(place, span)
-            if response.status not in _REDIRECTS:
-                return self._body(response, most, redact_url(url), span is not None, end), url
-            target = response.headers.get("Location", "")
+            with self._ask(place, span) as response:
+                if response.status not in _REDIRECTS:
+                    return self._body(response, most, redact_url(url), span is not None, end), url
+                target = response.headers.get("Location", "")
             self._drop()
             url = urljoin(url, target)
         raise SourceError(f"{redact_url(url)}: more than {_HOPS} redirects; name the address they lead to")
 
     def close(self) -> None:
         """Hang up for good."""
-        self._closed = True
-        connection = self._connection
-        if connection is not None:
-            hang_up(connection.sock)
+        self._gone.set()
+        hang_up(self._socket)  # the connection forgets its own where the server closes after an answer
+        self._drop()
 
     def _ask(self, place: Place, span: tuple[int, int] | None) -> http.client.HTTPResponse:
         """Send a request, on the connection that is open where it leads to the same host."""
@@ -75,15 +76,15 @@ class Fetcher:
 
     def _dial(self, place: Place) -> None:
         self._drop()
-        if self._closed:
+        if self._gone.is_set():
             raise SourceError("the source was closed")
         connection = http.client.HTTPConnection(place.host, place.port, timeout=self._timeout_s)
-        connection.sock = connect(place, self._rules, self._timeout_s)
+        connection.sock = self._socket = connect(place, self._rules, self._timeout_s)
         connection.auto_open = False
         with self._lock:
             self._connection, self._key = connection, (place.scheme, place.host, place.port)
-        if self._closed:
-            hang_up(connection.sock)
+        if self._gone.is_set():  # since we looked
+            hang_up(self._socket)
 
     def _body(
         self, response: http.client.HTTPResponse, most: int, shown: str, part: bool, end: float
@@ -103,7 +104,8 @@ class Fetcher:
                 if time.monotonic() > end:
                     self._drop()
                     raise SourceError(f"{shown}: comes too slowly")
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+            # The last two: another thread has closed the connection under our hands.
             self._drop()
             reason = "nothing came in time" if isinstance(error, TimeoutError) else "it broke off"
             raise SourceError(f"{shown}: reading failed: {reason}") from error
@@ -121,4 +123,4 @@ class Fetcher:
     def _error(self, place: Place, error: Exception) -> SourceError:
         shown = redact_url(f"{place.scheme}://{place.netloc}{place.path}")
         reason = "no answer in time" if isinstance(error, TimeoutError) else "no HTTP answer"
-        return SourceError(f"{shown}: {'the source was closed' if self._closed else reason}")
+        return SourceError(f"{shown}: {'the source was closed' if self._gone.is_set() else reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urljoin
@@ -122,9 +122,7 @@ def _read_line(line: str, draft: _Draft) -> None:
         draft.init = urljoin(draft.base, attributes["URI"]) if "URI" in attributes else None
         draft.init_span = _span(attributes["BYTERANGE"], 0) if "BYTERANGE" in attributes else None
     elif name == "#EXT-X-KEY" and _attributes(value).get("METHOD") != "NONE":
-        raise UnsupportedError(
-            "the HLS stream is encrypted (EXT-X-KEY), which cannot be read; publish it open"
-        )
+        raise UnsupportedError("the HLS stream is encrypted (EXT-X-KEY), which is not read; publish it open")
     elif name == "#EXT-X-STREAM-INF":
         draft.bandwidth = int(_attributes(value).get("BANDWIDTH", "0"))
     else:
@@ -173,8 +171,3 @@ def _span(value: str, end: int) -> Span:
 
 def _attributes(value: str) -> dict[str, str]:
     return {name: text.strip('"') for name, text in _ATTRIBUTE.findall(value)}
-
-
-def broken_count(entries: Iterable[Entry]) -> int:
-    """How many of the segments do not follow the one before them."""
-    return sum(entry.broken for entry in entries)

@@ -56,7 +56,7 @@ class HlsReader:
             )
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, at most `size`; waits for the next segment. b"" at the end, of which `error` says why."""
+        """The next bytes, at most `size`; waits for more. b"" at the end, of which `error` says why."""
         try:
             while self._at >= len(self._data):
                 if not self._advance():

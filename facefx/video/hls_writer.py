@@ -19,7 +19,7 @@ import av.error
 
 from facefx.errors import FacefxError, SinkError
 from facefx.video.hls_playlist import Entry, Playlist, read_playlist, write_playlist
-from facefx.video.live_encode import LiveEncoder
+from facefx.video.live_encode import LiveEncode, LiveEncoder
 from facefx.video.live_sinks import add_streams, mux_unit
 from facefx.video.live_values import CodedUnit, LiveStream
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["HlsSink"]
 
 _OPTIONS = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer",
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer+frag_discont",
     "flush_packets": "1",
+    "avoid_negative_ts": "make_non_negative",  # not "make_zero": the clock goes on over a break
     "max_interleave_delta": "1000000",
 }
 _KEPT = 3  # segments that stay on disk behind the playlist's oldest
@@ -48,21 +49,13 @@ class _Key:
 class HlsSink:
     """A playlist and its segments in one folder. An existing playlist is gone on with, behind a break.
 
-    segment_s: seconds of a segment at least; it ends at the next key frame. window: segments in the playlist.
+    A segment ends at the first key frame after settings.segment_s.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        stream: LiveStream,
-        encoder: LiveEncoder,
-        segment_s: float,
-        gop_s: float,
-        window: int,
-    ) -> None:
+    def __init__(self, path: Path, stream: LiveStream, encoder: LiveEncoder, settings: LiveEncode) -> None:
         self._path, self._stream, self._encoder = path, stream, encoder
-        self._segment_s, self._window = segment_s, window
-        self._target_s = math.ceil(segment_s + gop_s)
+        self._segment_s, self._window = settings.segment_s, settings.window
+        self._target_s = math.ceil(settings.segment_s + settings.gop_s)
         self._entries: deque[Entry] = deque()
         self._left: deque[Entry] = deque()
         self._sequence = self._broken_before = 0

@@ -89,15 +89,15 @@ class ChunkReader:
     def _chunk(self) -> tuple[Message | None, int] | None:
         """Read one chunk from the buffer's start: its message if it ends one, and its size; None to wait."""
         data = self._buffer
-        if len(data) < 3:
+        if not data:
             return None
         form, number, at = data[0] >> 6, data[0] & 63, 1
-        if number < 2:
-            number, at = 64 + int.from_bytes(data[1 : 2 + number], "little"), 2 + number
         size = (11, 7, 3, 0)[form]
-        if len(data) < at + size + 4:  # room for a far time; a message is never so short that it waits long
-            if form != 3 or len(data) < at + 1:
-                return None
+        if number < 2:  # a number beyond 63 stands in one or two bytes more
+            at = 2 + number
+            number = 64 + int.from_bytes(data[1:at], "little")
+        if len(data) < at + size:
+            return None
         channel = self._channels.setdefault(number, _Channel())
         length, far, fresh = channel.length, channel.far, not channel.held
         if form < 3:

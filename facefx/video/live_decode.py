@@ -30,6 +30,7 @@ __all__ = ["LiveDecoder", "Read"]
 
 _MOST_BAD = 300  # packets in a row that cannot be read or decoded: the stream is lost, not a frame
 _MOST_PENDING = 64
+_MOST_BACK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,7 @@ class LiveDecoder:
         streams = [self._video] if self._sound is None else [self._video, self._sound]
         while True:
             try:
-                for packet in self._container.demux(*streams):
-                    yield packet
+                yield from self._container.demux(*streams)
                 return
             except av.error.InvalidDataError:
                 self._failed(None)
@@ -120,15 +120,34 @@ class LiveDecoder:
         if packet.is_corrupt:
             self._failed(packet.pts)
         for frame in frames:
+            self._check(frame)
             pts = self._pts(frame)
             at = self._came.pop(pts, None)
             if self._last is not None and pts <= self._last:
-                self._late += 1
+                self._is_late(pts)
                 continue
             self._last, self._row = pts, 0
             self._decoded += 1
             self._broken += frame.is_corrupt
             yield Read(time.monotonic() if at is None else at, frame=frame, pts=pts)
+
+    def _check(self, frame: VideoFrame) -> None:
+        """Every picture is as the first one was; info: of it."""
+        if self.info is None:
+            return
+        format_ = self.info.format
+        was = f"{format_.width}x{format_.height} {format_.pixels.name}"
+        now = f"{frame.width}x{frame.height} {frame.format.name}"
+        if now != was:
+            raise SourceError(f"{self._label}: the picture changes from {was} to {now}; open it again")
+
+    def _is_late(self, pts: int) -> None:
+        """Count a frame whose time does not follow; a clock that began anew is more than that."""
+        assert self._last is not None
+        back_s = float((self._last - pts) * self._base)
+        if back_s > _MOST_BACK_S:
+            raise SourceError(f"{self._label}: the clock goes back by {back_s:.1f} s; open it again")
+        self._late += 1
 
     def _failed(self, pts: int | None) -> None:
         """Count a packet that gave no frame; so many in a row are more than that."""
@@ -152,5 +171,7 @@ def _unit(packet: Packet[Any]) -> CodedUnit:
     """Copy a packet of sound out of the demuxer's memory."""
     dts = packet.dts if packet.dts is not None else packet.pts
     pts = packet.pts if packet.pts is not None else dts
-    assert dts is not None and pts is not None and packet.time_base is not None
+    assert dts is not None
+    assert pts is not None
+    assert packet.time_base is not None
     return CodedUnit("audio", bytes(packet), pts, dts, packet.duration or 0, packet.time_base, True)

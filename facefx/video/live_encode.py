@@ -37,8 +37,8 @@ class LiveEncode:
     """How a live stream is coded: H.264 without B-frames and without looking ahead.
 
     crf: quality, lower is better; bitrate: bits a second instead, held within one second. gop_s: seconds from
-    key frame to key frame, which is how long a viewer who joins may wait. segment_s, window: of HLS, the least
-    seconds of a segment and how many the playlist holds.
+    key frame to key frame, which is how long a viewer who joins may wait. segment_s, window: of HLS, the
+    least seconds of a segment and how many the playlist holds.
     """
 
     codec: str = "libx264"
@@ -171,5 +171,7 @@ def _options(settings: LiveEncode, video: VideoInfo) -> dict[str, str]:
 
 def _unit(packet: Packet[VideoStream]) -> CodedUnit:
     pts, dts, base = packet.pts, packet.dts, packet.time_base
-    assert pts is not None and dts is not None and base is not None
+    assert pts is not None
+    assert dts is not None
+    assert base is not None
     return CodedUnit("video", bytes(packet), pts, dts, packet.duration or 0, base, packet.is_keyframe)

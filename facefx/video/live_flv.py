@@ -75,7 +75,7 @@ class FlvBodies:
         return self._audio is not None and self._audio.codec != "aac"
 
     def video(self, unit: CodedUnit) -> bytes:
-        """A picture; its decoding time is the message's, the rest of its time stands here, in milliseconds."""
+        """A picture; its decoding time is the message's, the rest stands here, in milliseconds."""
         ahead = max(0, round((unit.pts - unit.dts) * unit.time_base * 1000))
         kind = (_KEY if unit.keyframe else _INTER) | _AVC
         body = b"".join(len(nal).to_bytes(4, "big") + nal for nal in _nals(unit.data))

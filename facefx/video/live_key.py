@@ -15,14 +15,16 @@ _HANDSHAKE = 1 + 1536 + 1536
 
 
 class KeyCheck:
-    """Reads along what a publisher sends, and says when to cut the line. passed: the key was right."""
+    """Reads along what a publisher sends, and says when to cut the line.
+
+    visited: somebody came; passed: with the right key.
+    """
 
     def __init__(self, path: str) -> None:
         self._name = path.rpartition("/")[2]
         self._skip = _HANDSHAKE
         self._chunks = ChunkReader()
-        self.passed = False
-        self.refused = False
+        self.visited = self.passed = False
 
     def hears(self, data: memoryview) -> bool:
         """Take what is about to be passed on; False to cut the line before it is."""
@@ -33,10 +35,8 @@ class KeyCheck:
         try:
             for message in self._chunks.feed(data[skipped:]):
                 if not self._allows(message):
-                    self.refused = True
                     return False
         except SinkError:
-            self.refused = True
             return False
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,16 +14,19 @@ from facefx.errors import SinkError, SourceError, UnsupportedError, UsageError
 from facefx.values import FrameBatch, Patch
 from facefx.video.codecs import container_of
 from facefx.video.hls_writer import HlsSink
+from facefx.video.holds import cannot_hold
+from facefx.video.info import StreamInfo
 from facefx.video.live_encode import LiveEncode, LiveEncoder
 from facefx.video.live_flv import sound_objection
 from facefx.video.live_rules import Place, SourceRules, check_target, place_of, redact_url
 from facefx.video.live_sinks import FileSink, RtmpSink, add_streams
 from facefx.video.live_target import Sink, Target, TargetState
-from facefx.video.live_values import CodedUnit, LiveStream
+from facefx.video.live_values import AudioTemplate, CodedUnit, LiveStream
 
 __all__ = ["LiveEncode", "LiveOutput", "TargetState"]
 
-_STALE_S = 0.5  # what a server missed while it was away is of no use to its viewers
+_CLOSE_S = 3.0
+_DISK_S = 30.0  # a disk may think longer than a viewer waits, and what it gets late is as good
 
 
 class LiveOutput:
@@ -88,8 +92,9 @@ class LiveOutput:
             self._push(unit)
         for target in self._targets:
             target.end()
+        until = time.monotonic() + _CLOSE_S
         for target in self._targets:
-            target.join()
+            target.join(until)
 
     def _push(self, unit: CodedUnit) -> None:
         for target in self._targets:
@@ -117,8 +122,12 @@ class LiveOutput:
         path = Path(place.path)
         if not path.absolute().parent.is_dir() and path.suffix != ".m3u8":
             raise SinkError(f"{label}: the folder {path.absolute().parent} does not exist; create it first")
-        muxer = "mp4" if path.suffix.lower() == ".m3u8" else container_of(path).muxer
-        trial = av.open(io.BytesIO(), "w", format=muxer)
+        container = container_of(path.with_suffix(".mp4") if path.suffix.lower() == ".m3u8" else path)
+        if audio is not None and (wrong := cannot_hold(container.suffix, _described(audio), audio.stream)):
+            raise UnsupportedError(
+                f"{label}: cannot hold sound as {audio.codec}: {wrong}; write .mkv instead"
+            )
+        trial = av.open(io.BytesIO(), "w", format=container.muxer)
         add_streams(trial, path, self._stream, self._encoder)
 
     def _target(self, place: Place, label: str) -> Target:
@@ -127,11 +136,25 @@ class LiveOutput:
                 return RtmpSink(place, self._rules, self._stream, self._encoder)
             path = Path(place.path)
             if path.suffix.lower() == ".m3u8":
-                settings = self._settings
-                return HlsSink(
-                    path, self._stream, self._encoder, settings.segment_s, settings.gop_s, settings.window
-                )
+                return HlsSink(path, self._stream, self._encoder, self._settings)
             return FileSink(path, number, self._stream, self._encoder)
 
-        stale_s = _STALE_S if place.scheme != "file" else float("inf")
-        return Target(label, make, self._encoder.force_keyframe, stale_s)
+        if place.scheme == "file":
+            return Target(label, make, self._encoder.force_keyframe, _DISK_S, _DISK_S)
+        return Target(label, make, self._encoder.force_keyframe)
+
+
+def _described(audio: AudioTemplate) -> StreamInfo:
+    """The sound as the table of containers asks for it."""
+    return StreamInfo(
+        index=1,
+        kind="audio",
+        codec=audio.codec,
+        profile=None,
+        time_base=audio.time_base,
+        start_pts=None,
+        end_pts=None,
+        packets=None,
+        sample_rate=audio.sample_rate,
+        channels=audio.channels,
+    )

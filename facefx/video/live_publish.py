@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 
@@ -153,7 +154,7 @@ class RtmpPublisher:
 
     def _listen(self) -> None:
         """Read what has come, without waiting."""
-        while select.select([self._socket_now], [], [], 0)[0]:
+        while _has_news(self._socket_now):
             data = self._socket_now.recv(1 << 16)
             if not data:
                 raise ConnectionResetError(0, "the server hung up")
@@ -190,3 +191,9 @@ class RtmpPublisher:
     def _error(self, error: OSError, doing: str) -> SinkError:
         reason = "the server takes nothing in time" if isinstance(error, TimeoutError) else error.strerror
         return SinkError(f"{self._label}: {doing} failed: {reason or type(error).__name__}")
+
+
+def _has_news(connection: socket.socket) -> bool:
+    """True where something can be read at once; TLS may hold it already."""
+    held = connection.pending() if isinstance(connection, ssl.SSLSocket) else 0
+    return bool(held or select.select([connection], [], [], 0)[0])

@@ -70,6 +70,7 @@ def redact_url(url: str) -> str:
     >>> redact_url("rtmp://me:pw@host/live/key?a=1"), redact_url("https://host/a.m3u8?token=1&b")
     ('rtmp://host/live/***', 'https://host/a.m3u8?***')
     """
+    url = _UNSAFE.sub(lambda found: found[0] if found[0] in " \\" else "?", url)
     scheme, rest = _split_scheme(url)
     if scheme not in REMOTE or not rest.startswith("//"):
         return url if scheme in ("", "file") else f"{scheme}:***"
@@ -152,7 +153,7 @@ def _check(url: str, rules: SourceRules, what: str) -> str:
 
 
 def _split_scheme(url: str) -> tuple[str, str]:
-    """The scheme in small letters, "" for a path; subfile,, and its like count as what FFmpeg takes them for."""
+    """The scheme in small letters, "" for a path; subfile,, counts as what FFmpeg takes it for."""
     found = _SCHEME.match(url)
     if not found or (found[2] == "," and found[1].lower() not in ("subfile", "concat", "concatf")):
         return "", url

@@ -161,13 +161,6 @@ class LiveSource:
         if read.frame is None:
             return Arrival(read.at, packet=read.unit)
         frame, format_ = read.frame, self._info.format
-        if (frame.width, frame.height, frame.format.name) != (
-            format_.width, format_.height, format_.pixels.name
-        ):  # fmt: skip
-            raise SourceError(
-                f"{self.label}: the picture changes from {format_.width}x{format_.height} "
-                f"{format_.pixels.name} to {frame.width}x{frame.height} {frame.format.name}; open it again"
-            )
         batch = FrameBatch(
             format=format_,
             planes=FrameViews((frame,), format_, self.label),
@@ -179,7 +172,7 @@ class LiveSource:
         return Arrival(read.at, batch=batch)
 
     def _release(self, due_s: float) -> float:
-        """Wait until a packet is due on the source's own clock; return the moment that counts as its coming."""
+        """Wait until a packet is due on the source's clock; return the moment that counts as its coming."""
         now = time.monotonic()
         if not self._paced:
             return now

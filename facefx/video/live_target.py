@@ -16,10 +16,10 @@ from facefx.video.live_values import CodedUnit
 __all__ = ["Sink", "Target", "TargetState"]
 
 _LOG = logging.getLogger(__name__)
-_MOST_BYTES, _MOST_S = 32 << 20, 3.0
+_MOST_BYTES = 32 << 20
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _SOUND_S = 0.1, 1.0, 5.0
 _IDLE_S = 0.5
-_CLOSE_S = 3.0
+_CUT_S = 3.0
 
 
 class Sink(Protocol):
@@ -66,6 +66,7 @@ class Target:
 
     make: a fresh sink for the n-th opening. want_keyframe: asked for one whenever a picture cannot be decoded
     without. stale_s: units that waited longer while it was opened are dropped: a viewer wants what is now.
+    patience_s: where the oldest unit waits longer, no more are taken.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class Target:
         label: str,
         make: Callable[[int], Sink],
         want_keyframe: Callable[[], None],
-        stale_s: float = float("inf"),
+        stale_s: float = 0.5,
+        patience_s: float = 3.0,
     ) -> None:
-        self._make, self._want_keyframe, self._stale_s = make, want_keyframe, stale_s
+        self._make, self._want_keyframe = make, want_keyframe
+        self._stale_s, self._patience_s = stale_s, patience_s
         self._state = TargetState(label)
         self._queue: deque[tuple[float, CodedUnit]] = deque()
         self._bytes = 0
@@ -108,23 +111,22 @@ class Target:
             self._closing = True
             self._news.notify_all()
 
-    def join(self, timeout_s: float = _CLOSE_S) -> None:
-        """Wait for it to finish, after end(); what takes longer is cut off."""
-        self._thread.join(timeout_s)
+    def join(self, until: float) -> None:
+        """Wait for it to finish, after end(); at `until`, by time.monotonic(), it is cut off."""
+        self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             self._abandoned = True
             sink = self._sink
             if sink is not None:
                 sink.close()
-            self._thread.join(timeout_s)
+            self._thread.join(_CUT_S)
 
     def _takes(self, unit: CodedUnit) -> bool:
         """Decide on a unit; a gap in the pictures lasts until the next key frame."""
         if self._closing:
             return False
-        if self._bytes > _MOST_BYTES or (
-            self._queue and time.monotonic() - self._queue[0][0] > max(_MOST_S, min(self._stale_s, 10.0))
-        ):
+        waited_s = time.monotonic() - self._queue[0][0] if self._queue else 0.0
+        if self._bytes > _MOST_BYTES or waited_s > self._patience_s:
             self._skip()
             return False
         if self._last.get(unit.kind, unit.dts - 1) >= unit.dts:

@@ -18,7 +18,7 @@ __all__ = ["Arrival", "AudioTemplate", "CodedUnit", "LiveStream"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioTemplate:
-    """The sound of a stream, for whoever copies it. holder: keeps `stream` alive; nothing is written there."""
+    """The sound of a stream, to be copied. holder: keeps `stream` alive; nothing is written there."""
 
     codec: str
     sample_rate: int
@@ -27,12 +27,6 @@ class AudioTemplate:
     time_base: Fraction
     stream: AudioStream
     holder: OutputContainer
-
-    def same_as(self, other: AudioTemplate | None) -> bool:
-        """True where packets of both can stand in one output."""
-        return other is not None and (self.codec, self.sample_rate, self.channels) == (
-            other.codec, other.sample_rate, other.channels
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +49,6 @@ class CodedUnit:
     duration: int
     time_base: Fraction
     keyframe: bool
-
-    @property
-    def dts_s(self) -> float:
-        """Decoding time in seconds."""
-        return float(self.dts * self.time_base)
 
 
 @dataclass(frozen=True, slots=True)

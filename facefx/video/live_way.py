@@ -1,4 +1,4 @@
-"""The ways in which a live source is reached; each opens a container for reading, and lets go from any thread."""
+"""The ways to a live source; each opens a container for reading, and lets go from any thread."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ _RTMP = _PROBING | {
     "rtmp_buffer": "100",
     "tcp_nodelay": "1",
 }
+
+
+_ONLY_BYTES = {"format_whitelist": "mpegts,mov", "protocol_whitelist": "none"}
 
 
 class Way(Protocol):
@@ -150,7 +153,8 @@ class ListenWay:
                 try:
                     return self._try(check, limits, max(0.1, end - time.monotonic()))
                 except (av.error.FFmpegError, OSError):
-                    if not check.refused or self._closed or time.monotonic() >= end:
+                    # Whoever looks in without the key, or hangs up, has not been the one.
+                    if check.passed or not check.visited or self._closed or time.monotonic() >= end:
                         raise
         finally:
             hang_up(self._door)
@@ -179,6 +183,7 @@ class ListenWay:
         with suppress(OSError):
             assert self._door is not None
             near, _ = self._door.accept()
+            check.visited = True
             near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pipe = Pipe(near, self._reach(), check.hears)
 
@@ -220,7 +225,7 @@ class HlsWay:
         options = (
             _PROBING | _pixels(limits) | {"format_whitelist": "mpegts,mov", "protocol_whitelist": "none"}
         )
-        return av.open(reader, format=reader.demuxer, options=options, buffer_size=1 << 16)
+        return av.open(reader, "r", format=reader.demuxer, options=options, buffer_size=1 << 16)
 
     def close(self) -> None:
         """Hang up."""
