@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facefx.errors import ConfigError
 
-__all__ = ["EncodeConfig", "PolicyConfig", "RunConfig", "load_config", "parse_time"]
+__all__ = ["EncodeConfig", "PolicyConfig", "RunConfig", "load_config", "load_settings", "parse_time"]
 
 
 class _Settings(BaseModel):
@@ -37,7 +37,16 @@ class EncodeConfig(_Settings):
 class PolicyConfig(_Settings):
     """When a face counts and how far a fact reaches; see docs/limits.md before turning these."""
 
-    look_interval_s: float = Field(0.25, gt=0, le=0.25, description="longest time between two looks")
+    look: Literal["ahead", "live"] = Field(
+        "ahead",
+        description="ahead: conclude from later frames too; live: from earlier ones alone",
+    )
+    look_interval_s: float = Field(
+        0.25,
+        gt=0,
+        le=0.25,
+        description="longest time between two looks; live: 0.1, or every frame to hide",
+    )
     high: float | None = Field(
         None, ge=0.3, le=1, description="a detection this sure starts a face; unset: what fits the detector"
     )
@@ -90,10 +99,21 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
 
     Raises ConfigError naming the file, the key and what was wrong.
     """
+    return load_settings(RunConfig, path, overrides)
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def load_settings(model: type[Settings], path: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """The same for any kind of settings; see load_config.
+
+    Raises ConfigError.
+    """
     settings = _read_yaml(path) if path else {}
     merged = _merge(settings, overrides)
     try:
-        return RunConfig.model_validate(merged)
+        return model.model_validate(merged)
     except ValidationError as error:
         where = str(path) if path else "settings"
         problems = "; ".join(

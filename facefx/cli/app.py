@@ -20,6 +20,7 @@ from facefx.cli import (
     doctor,
     effects,
     gallery,
+    live,
     models,
     probe,
     render,
@@ -56,7 +57,7 @@ def _root(
     """Face effects on video: find every face, change its pixels, leave the rest untouched."""
 
 
-for _group in (run, analyze, render, probe, effects, gallery, verify, trace, doctor, demo):
+for _group in (run, live, analyze, render, probe, effects, gallery, verify, trace, doctor, demo):
     _group.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(archive.app, name="archive")

@@ -9,8 +9,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from facefx.effects.effect import FAMILIES, Effect, Rectangle
 from facefx.effects.kernels import KERNEL_ERROR
 from facefx.effects.shapes import is_empty
@@ -123,7 +121,7 @@ class EffectChain:
                 effect, cause = failure.effect, failure.__cause__
                 if effect.family == "privacy":
                     self._note(stats.blackouts, effect, cause, "frame blacked out")
-                    patches = [self._black(frame)]
+                    patches = [Patch.black(self.format, frame)]
                     break
                 # From the start without it: a patch that it left half done is not kept.
                 self._note(stats.skipped, effect, cause, "left out of the frame")
@@ -214,16 +212,6 @@ class EffectChain:
             return Patch.cut(self.format, frame, planes, regions[0])
         left, top, right, bottom = zip(*regions, strict=True)
         return Patch.cut(self.format, frame, planes, (min(left), min(top), max(right), max(bottom)))
-
-    def _black(self, frame: int) -> Patch:
-        """A patch that covers the whole frame."""
-        format, color = self.format, self.format.color
-        shapes = format.pixels.plane_shapes(format.width, format.height)
-        codes = (color.luma_range[0], color.neutral, color.neutral)
-        planes = tuple(
-            np.full(shape, code, format.pixels.dtype) for shape, code in zip(shapes, codes, strict=False)
-        )
-        return Patch(format, frame, 0, 0, planes)
 
     def _note(self, counter: Counter[str], effect: Effect, cause: BaseException | None, outcome: str) -> None:
         reason = f"{effect.name}: {type(cause).__name__}"

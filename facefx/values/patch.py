@@ -78,6 +78,17 @@ class Patch:
         chroma = [plane[part].copy() for plane in planes[1:]]
         return Patch(format, frame, x0, y0, (luma, *chroma))
 
+    @staticmethod
+    def black(format: StreamFormat, frame: int) -> Patch:
+        """A patch that covers the whole frame with legal black."""
+        color = format.color
+        codes = (color.luma_range[0], color.neutral, color.neutral)
+        shapes = format.pixels.plane_shapes(format.width, format.height)
+        planes = tuple(
+            np.full(shape, code, format.pixels.dtype) for shape, code in zip(shapes, codes, strict=False)
+        )
+        return Patch(format, frame, 0, 0, planes)
+
     def paste(self, planes: Planes) -> None:
         """Write the patch into a frame's planes, in place."""
         pixels, top, left = self.format.pixels, self.y, self.x
