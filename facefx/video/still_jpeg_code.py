@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facefx.values import Planes
 from facefx.video.still_clipped import settle_clipped
-from facefx.video.still_huffman import Strip, encode_scan, make_tables
+from facefx.video.still_huffman import Strip, encode_scan
 from facefx.video.still_jpeg import Component, Jpeg, Segment
 
 __all__ = ["JpegRecipe", "encode_jpeg", "fresh_recipe"]
@@ -78,9 +78,8 @@ def encode_jpeg(planes: Planes, size: tuple[int, int], recipe: JpegRecipe) -> Jp
         _quantised(plane, (grid[1] * part.v, grid[0] * part.h), recipe.tables[part.table], recipe.again)
         for plane, part in zip(planes, parts, strict=True)
     ]
-    strips = list(_strips(coefficients, parts, grid))
-    tables = make_tables(strips)
-    return Jpeg((_JFIF, *_segments(size, parts, recipe, tables, encode_scan(strips, tables))))
+    tables, coded = encode_scan(_strips(coefficients, parts, grid))
+    return Jpeg((_JFIF, *_segments(size, parts, recipe, tables, coded)))
 
 
 def _alone(part: Component) -> Component:
