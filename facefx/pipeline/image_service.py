@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
-from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +22,7 @@ from facefx.config import RunConfig
 from facefx.effects.chain import ChainStats, EffectChain
 from facefx.effects.effect import EffectSpec
 from facefx.effects.kernels import use_one_thread
-from facefx.effects.remote import Entry, check_remote
+from facefx.effects.remote import read_remote_chain
 from facefx.errors import FacefxError, TooLargeError, UnsupportedError
 from facefx.faces.analysis import Analysis
 from facefx.faces.detector import Detector, DetectorSpec, make_detector
@@ -39,6 +38,7 @@ from facefx.video.still_write import Written
 
 __all__ = ["ImageAnswer", "ImageRequest", "ImageService", "ImageSettings", "media_type", "target_of"]
 
+Entry = str | Mapping[str, Mapping[str, Any] | None]
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -183,15 +183,13 @@ class ImageService:
     def check(self, request: ImageRequest) -> None:
         """Refuse what can be refused without decoding; safe from any thread.
 
-        Raises TooLargeError, SourceError, UnsupportedError, EffectError for effects that name files.
+        Raises TooLargeError, SourceError, UnsupportedError.
         """
         size, most = len(request.data), self.settings.max_bytes
         if size > most:
             raise TooLargeError(f"{_NAME}: {size} bytes, limit {most}; shrink it first")
         if checked_kind(request.data, _NAME) == "heif":
             raise UnsupportedError(f"{_NAME}: is a HEIF photo: expected JPEG, PNG or WebP; convert it first")
-        if request.effects is not None and not self.settings.files:
-            check_remote(request.effects)
 
     def _warm(self) -> None:
         """Load every net that the usual requests need, and run each once."""
@@ -247,7 +245,8 @@ class ImageService:
             device=settings.device,
             metadata=request.metadata or settings.metadata,
         )
-        specs = effect_specs(config)
+        strange = request.effects is not None and not settings.files
+        specs = read_remote_chain(effects, request.select) if strange else effect_specs(config)
         return _Recipe(config, specs, make_analysis(config, landmarks=needs_landmarks(specs)))
 
     def _chain(self, plan: StillPlan, still: Still) -> EffectChain:
