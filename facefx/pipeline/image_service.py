@@ -146,6 +146,7 @@ class ImageService:
         self._detectors: _Kept[DetectorSpec, Detector] = _Kept(_DETECTORS, Detector.close)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="images")
         self._closed = False
+        self._began: float | None = None
         try:
             self._worker.submit(self._warm).result()
         except BaseException:
@@ -180,6 +181,12 @@ class ImageService:
         """
         return self.submit(request).result()
 
+    @property
+    def busy_s(self) -> float:
+        """For how long the photo that is at work has been so; 0 where none is."""
+        began = self._began
+        return 0.0 if began is None else time.perf_counter() - began
+
     def check(self, request: ImageRequest) -> None:
         """Refuse what can be refused without decoding; safe from any thread.
 
@@ -207,7 +214,13 @@ class ImageService:
         self._nets.close()
 
     def _do(self, request: ImageRequest, asked: float) -> ImageAnswer:
-        times = _Times(asked)
+        self._began = time.perf_counter()
+        try:
+            return self._answer(request, _Times(asked))
+        finally:
+            self._began = None
+
+    def _answer(self, request: ImageRequest, times: _Times) -> ImageAnswer:
         self.check(request)
         recipe = self._recipe(request)
         target = request.target or _same(checked_kind(request.data, _NAME))
