@@ -47,6 +47,7 @@ def effects_json() -> dict[str, Any]:
 def _effect(effect: type[Effect]) -> dict[str, Any]:
     told = describe(effect)
     schema = effect.Params.model_json_schema()["properties"]
+    own = vars(effect.Params).get("__annotations__", {})
     samples = [dict(sample) for sample in effect.samples]
     return {
         "name": told.name,
@@ -54,8 +55,11 @@ def _effect(effect: type[Effect]) -> dict[str, Any]:
         "needs": list(told.needs),
         "summary": told.summary,
         "caution": told.caution,
+        # What makes the effect comes first, then what it has in common with others.
         "params": [
-            _param(effect, name, said, samples) for name, said in schema.items() if name != _OURS
+            _param(effect, name, schema[name], samples)
+            for name in sorted(schema, key=lambda name: name not in own)
+            if name != _OURS
         ],
     }
 

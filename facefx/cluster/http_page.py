@@ -85,7 +85,7 @@ _SCRIPTS = ("tools.js", "sliders.js", "streams.js", "images.js", "page.js")
 
 
 def _signin(wrong: str) -> str:
-    head = page_head("Sign in to facefx", _asset("page.css"), "", "'none'", _CONNECTS)
+    head = page_head("Sign in to facefx", _asset("page.css"), "", "data:", _CONNECTS)
     head = head.replace("form-action 'none'", "form-action 'self'")
     said = f'<p class="wrong" role="alert">{wrong}</p>' if wrong else ""
     return f"{head}{_asset('signin.html').replace('<!--wrong-->', said)}</body></html>\n"
