@@ -70,7 +70,7 @@ class ImageView {
     const kind = blob.type.replace('image/', '').toUpperCase();
     byId('image-tiles').replaceChildren(
       tile('Faces', answer.headers.get('x-facefx-faces')),
-      tile('Size', (answer.headers.get('x-facefx-size') || '').replace('x', ' × ')),
+      tile('Size', (answer.headers.get('x-facefx-size') || '').replace('x', '×')),
       tile('In all', inMs(spent)),
       ...['decode', 'detect', 'blend', 'encode'].filter(name => name in times).map(name => tile(name, inMs(times[name]))));
     const notes = JSON.parse(answer.headers.get('x-facefx-notes') || '[]');

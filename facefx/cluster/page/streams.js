@@ -127,7 +127,7 @@ class StreamsView {
     const now = performance.now();
     this.past = [...this.past.filter(one => now - one.at < SPAN_MS), {at: now, latency: stats.latency || {}}];
     const way = recent(this.past[0].latency, stats.latency || {});
-    if (way.length) byId('waterfall').replaceChildren(waterfall(way, record.settings.budget_s));
+    if (way.length) byId('waterfall').replaceChildren(waterfall(way, record.settings.budget_s, byId('waterfall').clientWidth));
   }
 
   async change(chain) {
@@ -184,10 +184,10 @@ function recent(before, after) {
 }
 
 // Stages one below the other, each beginning where the one before it ended, as a network panel shows requests.
-function waterfall(way, budget) {
+function waterfall(way, budget, width) {
   const end = way.reduce((sum, one) => sum + one.waiting + one.working, 0);
   const span = Math.max(end * 1.12, budget < end * 2.2 ? budget * 1.04 : 0, 0.004);
-  const left = 76, width = 640, right = 60, row = 26, height = way.length * row;
+  const left = 76, right = 60, row = 26, height = way.length * row;
   const x = seconds => left + seconds / span * (width - left - right);
   const text = `A frame takes ${inMs(end)} from packet in to packet out: ` + way.map(one => `${one.name} ${inMs(one.working)}`).join(', ');
   const svg = drawn('svg', {class: 'waterfall', viewBox: `0 0 ${width} ${height + 24}`, role: 'img', 'aria-label': text});
