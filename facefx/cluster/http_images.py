@@ -86,7 +86,9 @@ def read_effects(said: str | None, named: list[str]) -> tuple[Entry, ...] | None
 def _entry(value: Any) -> Entry:
     if isinstance(value, str):
         return value
-    if isinstance(value, dict) and all(params is None or isinstance(params, dict) for params in value.values()):
+    if isinstance(value, dict) and all(
+        params is None or isinstance(params, dict) for params in value.values()
+    ):
         return value
     raise UsageError("effects: expected each to be `name:param=value` or {name: {param: value}}")
 
@@ -103,7 +105,8 @@ def image_routes(images: Images, settings: HttpSettings) -> APIRouter:
     async def change_image(
         request: Request,
         effects: Annotated[
-            str | None, Query(max_length=16384, description='as JSON: ["solid", {"smooth": {"strength": 0.5}}]')
+            str | None,
+            Query(max_length=16384, description='as JSON: ["solid", {"smooth": {"strength": 0.5}}]'),
         ] = None,
         effect: Annotated[
             list[str] | None, Query(max_length=32, description="name:param=value; as often as wanted")

@@ -45,7 +45,9 @@ def rtmp_routes(
     streams: Streams, settings: HttpSettings, read: Callable[[Mapping[str, Any]], Any]
 ) -> APIRouter:
     """The routes. read: makes live settings of plain values."""
-    routes = APIRouter(prefix="/v1/rtmp", tags=["rtmp"], responses={403: {"description": "no such key"}, **ERRORS})
+    routes = APIRouter(
+        prefix="/v1/rtmp", tags=["rtmp"], responses={403: {"description": "no such key"}, **ERRORS}
+    )
     known = [(Tokens((one.key,)), one) for one in settings.rtmp]
 
     @routes.post("/publish", status_code=302, openapi_extra=_FORM)

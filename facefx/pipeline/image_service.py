@@ -264,7 +264,11 @@ class ImageService:
 
     def _chain(self, plan: StillPlan, still: Still) -> EffectChain:
         """Effects ready for pictures of this format; its statistics start anew."""
-        key: tuple[tuple[EffectSpec, ...], StreamFormat, bytes] = (plan.effects, still.format, plan.seed_bytes)
+        key: tuple[tuple[EffectSpec, ...], StreamFormat, bytes] = (
+            plan.effects,
+            still.format,
+            plan.seed_bytes,
+        )
         device = plan.detector.device
         chain = self._chains.get(
             key, lambda: make_chain(plan.effects, still.format, plan.seed_bytes, self._nets, device)
@@ -275,10 +279,13 @@ class ImageService:
     def _chosen(self, coded: Coded) -> Written:
         """The first file that keeps its promise; without verification the first.
 
+        The quality of a lossy WebP is found by looking at what came of it, so that one is always verified.
+
         Raises FidelityError if none does.
         """
+        verify = self.settings.verify or coded.plan.target == "webp"
         for choice in coded.choices:
-            if not self.settings.verify:
+            if not verify:
                 return choice
             checked = verify_bytes(coded.promise(choice), choice.data, _NAME)
             if checked.ok:

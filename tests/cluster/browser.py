@@ -70,7 +70,9 @@ class Browser:
         """Wait for something that the page will do by itself."""
         end = time.monotonic() + limit_s
         while not (found := true()):
-            assert time.monotonic() < end, f"not within {limit_s:g} s; the page says: {self.text('body')[:600]}"
+            assert time.monotonic() < end, (
+                f"not within {limit_s:g} s; the page says: {self.text('body')[:600]}"
+            )
             time.sleep(0.05)
         return found
 
@@ -103,7 +105,9 @@ def chromium() -> Iterator[Browser]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="fx-chromium-") as profile:
-        process = subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as asking:
                 _until_up(asking)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from http_makers import KEY, TOKEN, FakeStreams, PlainSettings, ask, http_settings
 
 from facefx.cluster import bearer
@@ -33,8 +33,6 @@ def test_every_endpoint_but_healthz_asks_for_a_token() -> None:
     assert len(asked) > 40
     assert {status for path, status in asked if path != "/healthz"} == {401}
     assert ("/healthz", 200) in asked
-    hidden = [route.path for route in app.routes if isinstance(route, APIRoute) and not route.include_in_schema]
-    assert set(hidden) == {"/", "/signin", "/signout", "/docs"}
     for path in ("/docs", "/openapi.json", "/nothing/here"):
         assert ask(app, "GET", path, token=None).status_code == 401
     assert ask(app, "POST", "/signout", token=None).status_code == 401
@@ -130,12 +128,12 @@ def test_no_token_and_no_key_is_in_any_answer_or_log(caplog: pytest.LogCaptureFi
     assert all(KEY not in record.getMessage() and TOKEN not in record.getMessage() for record in own)
 
 
-def test_settings_without_a_token_do_not_start_and_no_message_shows_a_secret(tmp_path: object) -> None:
+def test_settings_without_a_token_do_not_start_and_no_message_shows_a_secret() -> None:
     with pytest.raises(ConfigError, match="no token"):
         settings_from({})
     with pytest.raises(ConfigError) as short:
-        settings_from({"FACEFX_TOKEN": "short"})
-    assert "short" not in str(short.value).replace("short;", "")
+        settings_from({"FACEFX_TOKEN": "qwxz"})
+    assert "qwxz" not in str(short.value)
     wrong = {"FACEFX_TOKEN": TOKEN, "FACEFX_HTTP": f'{{"rtmp": [{{"key": "{KEY}", "id": "a b"}}]}}'}
     with pytest.raises(ConfigError, match=r"rtmp\.0\.id") as error:
         settings_from(wrong)
@@ -143,10 +141,8 @@ def test_settings_without_a_token_do_not_start_and_no_message_shows_a_secret(tmp
     assert KEY not in repr(http_settings(rtmp=KEYS))
 
 
-def test_tokens_are_read_from_a_file(tmp_path: object) -> None:
-    from pathlib import Path
-
-    path = Path(str(tmp_path)) / "tokens"
+def test_tokens_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
     path.write_text("first-token\nsecond-token\n")
     settings = settings_from({"FACEFX_TOKEN_FILE": str(path), "FACEFX_HTTP": '{"waiting": 3}'})
     assert [token.get_secret_value() for token in settings.tokens] == ["first-token", "second-token"]

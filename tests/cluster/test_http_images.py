@@ -45,8 +45,12 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
-@pytest.mark.parametrize(("suffix", "media"), [(".jpg", "image/jpeg"), (".png", "image/png"), (".webp", "image/webp")])
-def test_a_face_is_hidden_in_every_kind_and_the_rest_is_left_alone(app: FastAPI, suffix: str, media: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "media"), [(".jpg", "image/jpeg"), (".png", "image/png"), (".webp", "image/webp")]
+)
+def test_a_face_is_hidden_in_every_kind_and_the_rest_is_left_alone(
+    app: FastAPI, suffix: str, media: str
+) -> None:
     source = coded(portrait(), suffix)
     answer = send(app, source, media)
     assert (answer.status_code, answer.headers["content-type"]) == (200, media)
@@ -235,7 +239,12 @@ def test_an_image_too_many_is_answered_503_with_when_to_come_back() -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "7")
     assert [answer.content for answer in fine] == [b"done", b"done"]
     counts: Mapping[str, float] = images.counts()
-    assert counts == {"images_total": 2, "images_failed_total": 0, "images_busy_total": 1, "images_waiting": 0}
+    assert counts == {
+        "images_total": 2,
+        "images_failed_total": 0,
+        "images_busy_total": 1,
+        "images_waiting": 0,
+    }
 
 
 def test_openapi_says_how_to_send_an_image_and_the_docs_load_nothing(app: FastAPI) -> None:

@@ -6,9 +6,21 @@ import asyncio
 import json
 import re
 
+import httpx
 import pytest
 from fastapi import FastAPI
-from http_makers import KEY, FakeRecord, FakeStreams, PlainSettings, ask, http_settings, jpeg, served, stats
+from http_makers import (
+    BEARER,
+    KEY,
+    FakeRecord,
+    FakeStreams,
+    PlainSettings,
+    ask,
+    http_settings,
+    jpeg,
+    served,
+    stats,
+)
 
 from facefx.cluster.http_api import make_api
 from facefx.cluster.http_metrics import exposition, stream_lines
@@ -70,7 +82,8 @@ def test_what_no_client_may_ask_for_begins_nothing(said: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fine"), [("cam/live.m3u8", True), ("../x.m3u8", False), ("/x.m3u8", False), (".x/y.m3u8", False)]
+    ("name", "fine"),
+    [("cam/live.m3u8", True), ("../x.m3u8", False), ("/x.m3u8", False), (".x/y.m3u8", False)],
 )
 def test_playlists_are_written_in_one_folder_only(name: str, fine: bool) -> None:
     streams = FakeStreams()
@@ -119,7 +132,9 @@ def test_a_stream_that_nobody_knows_is_404_everywhere() -> None:
     assert ask(app, "GET", "/v1/streams/..%2fx").status_code in (404, 422)
 
 
-@pytest.mark.parametrize("effects", [["solid"], [{"pixelate": {}}], ["@newsroom"], ["smooth", "blur"], ["broken"], [7]])
+@pytest.mark.parametrize(
+    "effects", [["solid"], [{"pixelate": {}}], ["@newsroom"], ["smooth", "blur"], ["broken"], [7]]
+)
 def test_a_stream_that_hides_faces_is_never_shown_before(effects: list[object]) -> None:
     """Also where it cannot be told what its effects are."""
     streams = running(effects)
@@ -145,9 +160,6 @@ def test_events_follow_a_stream_to_its_end() -> None:
     told: list[tuple[str, dict[str, object]]] = []
 
     async def follow(url: str) -> None:
-        import httpx
-        from http_makers import BEARER
-
         async with (
             httpx.AsyncClient(base_url=url, headers=BEARER) as asking,
             asking.stream("GET", "/v1/streams/cam/events") as answer,
@@ -172,17 +184,18 @@ def test_events_follow_a_stream_to_its_end() -> None:
 
 
 def test_more_who_follow_than_may_are_asked_to_come_back() -> None:
-    import httpx
-    from http_makers import BEARER
-
     with served(app_of(running(), events=1, events_s=0.01)) as url:
         with httpx.stream("GET", f"{url}/v1/streams/cam/events", headers=BEARER) as first:
-            next(first.iter_lines())
+            lines = first.iter_lines()  # closed as soon as nobody holds it
+            next(lines)
             second = httpx.get(f"{url}/v1/streams/cam/events", headers=BEARER)
             assert (second.status_code, second.headers["retry-after"]) == (503, "1")
 
 
-KEYS = ({"key": KEY, "id": "studio", "effects": ["pixelate"]}, {"key": "another-key", "id": "gate", "settings": {"linger_s": 0}})
+KEYS = (
+    {"key": KEY, "id": "studio", "effects": ["pixelate"]},
+    {"key": "another-key", "id": "gate", "settings": {"linger_s": 0}},
+)
 
 
 def test_a_publisher_with_a_key_begins_its_lane_under_a_name_that_is_no_key() -> None:
@@ -219,7 +232,10 @@ def test_a_lane_waits_for_its_publisher_unless_it_is_told_not_to() -> None:
     for key in (KEY, "another-key"):
         assert ask(app, "POST", "/v1/rtmp/publish", token=None, data={"name": key}).status_code == 302
         assert ask(app, "POST", "/v1/rtmp/done", token=None, data={"name": key}).status_code == 204
-    assert {id: record.state for id, record in streams.records.items()} == {"studio": "running", "gate": "ended"}
+    assert {id: record.state for id, record in streams.records.items()} == {
+        "studio": "running",
+        "gate": "ended",
+    }
 
 
 def test_nginx_sends_a_token_of_its_own_where_the_port_is_open_to_others() -> None:
@@ -235,7 +251,11 @@ def test_every_parameter_of_every_effect_has_what_a_slider_needs() -> None:
     params = [param for effect in told["effects"] for param in effect["params"]]
     assert all(param["description"] for param in params)
     numbers = [param for param in params if param.get("type") in ("number", "integer")]
-    bounded = [p for p in numbers if {"minimum", "exclusiveMinimum"} & set(p) and {"maximum", "exclusiveMaximum"} & set(p)]
+    bounded = [
+        p
+        for p in numbers
+        if {"minimum", "exclusiveMinimum"} & set(p) and {"maximum", "exclusiveMaximum"} & set(p)
+    ]
     assert len(bounded) == len(numbers) > 50
     assert {"strength", "path"} <= {param["name"] for param in params}
     assert all("sha256" != param["name"] for param in params)
