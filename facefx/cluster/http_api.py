@@ -1,4 +1,4 @@
-"""The HTTP service as an ASGI app: images, streams, what nginx-rtmp asks, metrics, and a page. It knows no Ray."""
+"""The HTTP service as an ASGI app: images, streams, what nginx-rtmp asks, metrics, a page; without Ray."""
 
 from __future__ import annotations
 

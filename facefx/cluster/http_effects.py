@@ -1,4 +1,4 @@
-"""GET /v1/effects: what may be asked for, with the range of every parameter, so that a page makes sliders of it."""
+"""GET /v1/effects: what may be asked for, with the range of every parameter: a page makes sliders of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def effect_routes() -> APIRouter:
 
     @routes.get("/v1/effects")
     def list_effects() -> dict[str, Any]:
-        """Every effect and preset: its family, what it does, and each parameter with type, range and default."""
+        """Every effect and preset: what it does, and each parameter with type, range and default."""
         return effects_json()
 
     return routes

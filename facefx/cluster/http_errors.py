@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from facefx.errors import ExitCode, FacefxError
 
-__all__ = ["BusyError", "NotFoundError", "ERRORS", "answer_of", "error_body", "install", "status_of"]
+__all__ = ["ERRORS", "BusyError", "NotFoundError", "answer_of", "error_body", "install", "status_of"]
 
 _log = logging.getLogger("facefx.cluster")
 

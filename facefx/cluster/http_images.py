@@ -33,7 +33,7 @@ class Images(Protocol):
 
 
 class LocalImages:
-    """An image service of this process. waiting: requests that may wait for their turn, the one at work too."""
+    """An image service of this process. waiting: requests that may wait, the one at work counted."""
 
     def __init__(self, service: ImageService, waiting: int) -> None:
         self._service, self._most = service, waiting
@@ -62,7 +62,7 @@ class LocalImages:
 
 
 def read_effects(said: str | None, named: list[str]) -> tuple[Entry, ...] | None:
-    """The effects of a request: JSON as in a settings file, or `name:param=value` each; None where none is named.
+    """The effects of a request: JSON as in a settings file, or `name:param=value`; None where none is named.
 
     Raises UsageError.
 

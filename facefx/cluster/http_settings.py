@@ -42,11 +42,11 @@ class RtmpKey(BaseModel):
 class HttpSettings(BaseModel):
     """Everything that the HTTP service can be told.
 
-    tokens: any of them lets a client in. waiting: images that may wait for their turn; one more is answered
-    503. rtmp: streamers who may publish; rtmp_source, rtmp_targets: addresses with {id} in them, or {key} where
-    the RTMP server cannot be told another name. rtmp_token: what nginx must send as ?token=, where the port is
-    open to others than nginx. sources, targets: schemes that a client may name. hls_dir: where targets that are
-    plain names, such as NAME/live.m3u8, are written; empty: nowhere.
+    tokens: any of them lets a client in. waiting: images that may wait; one more is answered 503. rtmp:
+    streamers who may publish; rtmp_source, rtmp_targets: addresses with {id} in them, or {key} where the
+    RTMP server cannot be told another name. rtmp_token: what nginx must send as ?token=, where the port is
+    open to others than nginx. sources, targets: schemes that a client may name. hls_dir: where targets that
+    are plain names, such as NAME/live.m3u8, are written; empty: nowhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

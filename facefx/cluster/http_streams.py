@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -79,9 +80,8 @@ def live_settings(plain: Mapping[str, Any]) -> Any:
 
     Raises ConfigError, with no value in it.
     """
-    from facefx.live.settings import LiveSettings  # an app without streams does without that room
-
-    return LiveSettings.model_validate(dict(plain))
+    # By name: an app without streams does without that room.
+    return importlib.import_module("facefx.live.settings").LiveSettings.model_validate(dict(plain))
 
 
 def stream_routes(

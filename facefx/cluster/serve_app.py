@@ -12,13 +12,10 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ray import serve
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
-from ray.serve.handle import DeploymentHandle
 
 from facefx.cluster.failure import error_of
 from facefx.cluster.http_api import make_api
@@ -28,6 +25,10 @@ from facefx.cluster.http_streams import Streams
 from facefx.errors import ConfigError, FacefxError, ResourcesError
 from facefx.pipeline.image_service import ImageAnswer, ImageRequest, ImageService, ImageSettings
 from facefx.pipeline.runner import Failure
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+    from ray.serve.handle import DeploymentHandle
 
 __all__ = ["Ingress", "ServeSettings", "ServedImages", "frames_router", "make_app", "streams_of_cluster"]
 
@@ -90,6 +91,9 @@ class HandleImages:
 
     async def process(self, request: ImageRequest) -> ImageAnswer:
         """See Images."""
+        # Ray Serve takes seconds to import: only a process that serves pays for it.
+        from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+
         try:
             said = await self._handle.process.remote(request)
         except (BackPressureError, DeploymentUnavailableError) as error:
@@ -145,13 +149,15 @@ def frames_router(settings: HttpSettings) -> APIRouter | None:
     return router
 
 
-def make_app(settings: HttpSettings | None = None, serving: ServeSettings | None = None) -> serve.Application:
+def make_app(settings: HttpSettings | None = None, serving: ServeSettings | None = None) -> Application:
     """Bind the deployments; without settings they are taken from the environment.
 
     FACEFX_SERVE: ServeSettings as JSON; for the rest see http_settings.settings_from.
 
     Raises ConfigError.
     """
+    from ray import serve
+
     settings = settings or settings_from()
     serving = serving or _serving_from(os.environ)
     images = serve.deployment(

@@ -1,4 +1,4 @@
-"""A service to test with: streams that nobody runs, an app over them, and clients with and without a token."""
+"""A service to test with: streams that nobody runs, an app over them, clients with and without a token."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def histogram(count: int, each_s: float) -> dict[str, Any]:
 
 
 def jpeg(level: int) -> bytes:
-    return cv2.imencode(".jpg", np.full((72, 128, 3), level, np.uint8))[1].tobytes()
+    return bytes(cv2.imencode(".jpg", np.full((72, 128, 3), level, np.uint8))[1])
 
 
 def http_settings(**more: Any) -> HttpSettings:

@@ -8,7 +8,7 @@ import resource
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future
 
 import cv2
@@ -59,7 +59,7 @@ def test_a_face_is_hidden_in_every_kind_and_the_rest_is_left_alone(
     after = pixels(answer.content)
     assert brightest(after, core(after, [FACE])) < 40
     away = ~core(after, [(FACE[0] - 80, FACE[1] - 100, FACE[2] + 80, FACE[3] + 100)])
-    assert change(pixels(source), after, away) <= (0 if suffix == ".png" else 6)
+    assert change(pixels(source), after, away) <= {".jpg": 6, ".png": 0, ".webp": 40}[suffix]
 
 
 def test_an_asked_kind_is_answered(app: FastAPI) -> None:
@@ -165,7 +165,7 @@ def test_a_body_that_is_too_long_is_not_read_to_its_end(service: ImageService) -
     app = make_api(LocalImages(service, 4), None, http_settings(max_bytes=100_000))
     read = 0
 
-    async def endless() -> object:
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal read
         for _ in range(1000):
             read += 10_000

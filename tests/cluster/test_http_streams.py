@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -36,7 +38,7 @@ def app_of(streams: FakeStreams, **more: object) -> FastAPI:
     return make_api(None, streams, http_settings(**more), read=PlainSettings.model_validate)
 
 
-def running(effects: object = ("smooth",), id: str = "cam") -> FakeStreams:
+def running(effects: Sequence[object] = ("smooth",), id: str = "cam") -> FakeStreams:
     return FakeStreams({id: FakeRecord(id, {"source": "rtmp://h/a/secret", "effects": list(effects)})})
 
 
@@ -121,13 +123,14 @@ def test_not_ready_while_whoever_runs_streams_does_not_answer() -> None:
 
 def test_a_stream_that_nobody_knows_is_404_everywhere() -> None:
     app = app_of(FakeStreams())
-    for method, path, more in (
+    asked: list[tuple[str, str, dict[str, Any]]] = [
         ("GET", "", {}),
         ("PATCH", "", {"json": {"effects": ["solid"]}}),
         ("DELETE", "", {}),
         ("GET", "/events", {}),
         ("GET", "/preview.jpg", {}),
-    ):
+    ]
+    for method, path, more in asked:
         assert ask(app, method, f"/v1/streams/nobody{path}", **more).status_code == 404
     assert ask(app, "GET", "/v1/streams/..%2fx").status_code in (404, 422)
 
@@ -185,10 +188,11 @@ def test_events_follow_a_stream_to_its_end() -> None:
 
 def test_more_who_follow_than_may_are_asked_to_come_back() -> None:
     with served(app_of(running(), events=1, events_s=0.01)) as url:
-        with httpx.stream("GET", f"{url}/v1/streams/cam/events", headers=BEARER) as first:
+        events = f"{url}/v1/streams/cam/events"
+        with httpx.Client(headers=BEARER) as asking, asking.stream("GET", events) as first:
             lines = first.iter_lines()  # closed as soon as nobody holds it
             next(lines)
-            second = httpx.get(f"{url}/v1/streams/cam/events", headers=BEARER)
+            second = httpx.get(events, headers=BEARER)
             assert (second.status_code, second.headers["retry-after"]) == (503, "1")
 
 
@@ -258,7 +262,7 @@ def test_every_parameter_of_every_effect_has_what_a_slider_needs() -> None:
     ]
     assert len(bounded) == len(numbers) > 50
     assert {"strength", "path"} <= {param["name"] for param in params}
-    assert all("sha256" != param["name"] for param in params)
+    assert all(param["name"] != "sha256" for param in params)
     assert "@natural" in [preset["name"] for preset in told["presets"]]
 
 
