@@ -79,7 +79,7 @@ class ServedImages:
     def __del__(self) -> None:
         service = getattr(self, "_service", None)
         if service is not None:
-            service.close()
+            service.close(wait=False)  # whichever thread lets the last reference go
 
 
 class HandleImages:

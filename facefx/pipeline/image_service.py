@@ -161,13 +161,13 @@ class ImageService:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Finish what was begun, and let the nets go; safe to call twice."""
+    def close(self, *, wait: bool = True) -> None:
+        """Finish what was begun, and let the nets go; safe to call twice. wait: until that is done."""
         if self._closed:
             return
         self._closed = True
         self._worker.submit(self._let_go)
-        self._worker.shutdown()
+        self._worker.shutdown(wait)
 
     def submit(self, request: ImageRequest) -> Future[ImageAnswer]:
         """Have one photo done in its turn; whoever calls bounds how many wait."""
@@ -323,6 +323,12 @@ class _Kept(Generic[K, V]):
             self._let_go(self._values.popitem(last=False)[1])
         self._values[key] = value
         return value
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def values(self) -> Sequence[V]:
+        return tuple(self._values.values())
 
     def clear(self) -> None:
         while self._values:
