@@ -158,8 +158,9 @@ def test_what_is_deployed_names_what_there_is(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.syspath_prepend(str(ROOT))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import deployments.serve_app as deployed
         from ray.serve.schema import ServeDeploySchema
+
+        import deployments.serve_app as deployed
 
         schema = ServeDeploySchema.model_validate(said)
     assert schema.applications[0].route_prefix == "/"

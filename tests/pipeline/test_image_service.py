@@ -12,6 +12,7 @@ import pytest
 from photo_makers import coded, empty_scene, exif, portrait, put, settings, turned, with_exif
 
 from facefx.errors import ConfigError, EffectError, SourceError, TooLargeError, UnsupportedError
+from facefx.faces.detector import Detector, DetectorSpec, make_detector
 from facefx.faces.yunet import YuNet
 from facefx.pipeline import image_service
 from facefx.pipeline.image_service import ImageRequest, ImageService, ImageSettings
@@ -53,14 +54,20 @@ def test_many_threads_get_each_their_own_answer(service: ImageService) -> None:
     photo = coded(portrait())
     alone = {effect: service.process(ImageRequest(photo, (effect,))).data for effect in effects}
     with ThreadPoolExecutor(8) as pool:
-        asked = [(effect, pool.submit(service.process, ImageRequest(photo, (effect,)))) for effect in effects * 6]
+        asked = [
+            (effect, pool.submit(service.process, ImageRequest(photo, (effect,)))) for effect in effects * 6
+        ]
     assert all(answer.result().data == alone[effect] for effect, answer in asked)
 
 
 def test_nets_are_loaded_before_the_first_request_and_never_again(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    plain = image_service.make_detector
-    monkeypatch.setattr(image_service, "make_detector", lambda spec: made.append(spec) or plain(spec))
+
+    def noted(spec: DetectorSpec) -> Detector:
+        made.append(spec)
+        return make_detector(spec)
+
+    monkeypatch.setattr(image_service, "make_detector", noted)
     with ImageService(ImageSettings(detector="blazeface")) as service:
         assert len(made) == 1
         for effect in ("solid", "smooth", "pixelate"):
@@ -94,18 +101,19 @@ def test_limits_hold_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("facefx.video.still_source._decoded", never)
     photo = coded(portrait())
-    with ImageService(ImageSettings(detector="blazeface", max_pixels=10_000)) as service:
-        with pytest.raises(TooLargeError, match="512x344"):
-            service.process(ImageRequest(photo))
-    with ImageService(ImageSettings(detector="blazeface", max_bytes=1000)) as service:
-        with pytest.raises(TooLargeError, match="limit 1000"):
+    for limit, said in (({"max_pixels": 10_000}, "512x344"), ({"max_bytes": 1000}, "limit 1000")):
+        asked = ImageSettings(detector="blazeface").model_copy(update=limit)
+        with ImageService(asked) as service, pytest.raises(TooLargeError, match=said):
             service.process(ImageRequest(photo))
 
 
 def test_files_of_the_machine_are_named_only_where_that_is_allowed(tmp_path: Path) -> None:
     picture = put(tmp_path / "sticker.png", portrait()[:64, :64])
     request = ImageRequest(coded(portrait()), ({"image": {"path": str(picture)}},))
-    with ImageService(ImageSettings(detector="blazeface")) as service, pytest.raises(EffectError, match="ships"):
+    with (
+        ImageService(ImageSettings(detector="blazeface")) as service,
+        pytest.raises(EffectError, match="ships"),
+    ):
         service.process(request)
     with ImageService(ImageSettings(detector="blazeface", files=True)) as service:
         assert service.process(request).data != request.data
@@ -134,7 +142,10 @@ def test_a_lossy_webp_is_always_held_against_its_promise(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(image_service, "verify_bytes", noted)
     asked = ImageSettings(detector="blazeface")
-    for settings_, expected in ((asked, {"webp"}), (asked.model_copy(update={"verify": True}), {"webp", "jpeg"})):
+    for settings_, expected in (
+        (asked, {"webp"}),
+        (asked.model_copy(update={"verify": True}), {"webp", "jpeg"}),
+    ):
         seen.clear()
         with ImageService(settings_) as service:
             for suffix in (".webp", ".jpg"):
