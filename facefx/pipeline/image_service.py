@@ -29,7 +29,6 @@ from facefx.faces.detector import Detector, DetectorSpec, make_detector
 from facefx.pipeline.nets import Nets, make_chain
 from facefx.pipeline.plan import effect_specs, make_analysis, needs_landmarks
 from facefx.pipeline.stills import Coded, StillPlan, code_still, look_at_still, plan_still
-from facefx.values import StreamFormat
 from facefx.video.guard import Limits
 from facefx.video.still_fidelity import verify_bytes
 from facefx.video.still_kinds import TargetKind, checked_kind
@@ -121,8 +120,9 @@ def media_type(kind: TargetKind) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """A list of effects that was checked. config: of the photo's plan."""
+    """A list of effects that was checked. name: all that was asked for. config: of the photo's plan."""
 
+    name: str
     config: RunConfig
     effects: tuple[EffectSpec, ...]
     analysis: Analysis
@@ -232,7 +232,7 @@ class ImageService:
             mesh = self._nets.mesh(plan.landmarker) if plan.landmarker else None
             faces, _ = look_at_still(still, plan, detector, mesh)
         with times.of("blend"):
-            chain = self._chain(plan, still)
+            chain = self._chain(recipe, plan, still)
             patches = chain.frame(0, still.planes, faces.of_frame(0))
         with times.of("encode"):
             coded = code_still(still, plan, patches, request.data)
@@ -245,9 +245,10 @@ class ImageService:
         """The settings for a request, checked; kept for the next that asks for the same."""
         effects = self.settings.effects if request.effects is None else request.effects
         metadata = request.metadata or self.settings.metadata
-        return self._recipes.get(repr((effects, request.select, metadata)), lambda: self._read(request))
+        name = repr((request.effects is None, effects, request.select, metadata))
+        return self._recipes.get(name, lambda: self._read(name, request))
 
-    def _read(self, request: ImageRequest) -> _Recipe:
+    def _read(self, name: str, request: ImageRequest) -> _Recipe:
         settings = self.settings
         effects = settings.effects if request.effects is None else request.effects
         config = RunConfig(
@@ -260,15 +261,12 @@ class ImageService:
         )
         strange = request.effects is not None and not settings.files
         specs = read_remote_chain(effects, request.select) if strange else effect_specs(config)
-        return _Recipe(config, specs, make_analysis(config, landmarks=needs_landmarks(specs)))
+        return _Recipe(name, config, specs, make_analysis(config, landmarks=needs_landmarks(specs)))
 
-    def _chain(self, plan: StillPlan, still: Still) -> EffectChain:
+    def _chain(self, recipe: _Recipe, plan: StillPlan, still: Still) -> EffectChain:
         """Effects ready for pictures of this format; its statistics start anew."""
-        key: tuple[tuple[EffectSpec, ...], StreamFormat, bytes] = (
-            plan.effects,
-            still.format,
-            plan.seed_bytes,
-        )
+        # All that differs between two plans of one recipe, and that the plan's seed derives from.
+        key = (recipe.name, still.format, plan.target, plan.detector.scales)
         device = plan.detector.device
         chain = self._chains.get(
             key, lambda: make_chain(plan.effects, still.format, plan.seed_bytes, self._nets, device)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def _alone(part: Component) -> Component:
     return Component(part.id, 1, 1, part.table)
 
 
-def _transform(table: Sequence[int]) -> NDArray[np.float32]:
+@lru_cache(maxsize=16)
+def _transform(table: tuple[int, ...]) -> NDArray[np.float32]:
     """(64, 64): 64 samples of a block times this are its coefficients in steps of the table, zigzag."""
     k = np.arange(8)
     basis = np.cos((2 * k[None, :] + 1) * k[:, None] * (np.pi / 16)) / 2
@@ -98,7 +100,7 @@ def _transform(table: Sequence[int]) -> NDArray[np.float32]:
 
 
 def _quantised(
-    plane: NDArray[Any], blocks: tuple[int, int], table: Sequence[int], again: bool
+    plane: NDArray[Any], blocks: tuple[int, int], table: tuple[int, ...], again: bool
 ) -> NDArray[np.int16]:
     """(rows, columns, 64) coefficients of a plane laid out on that many blocks."""
     rows, columns = blocks
@@ -140,18 +142,18 @@ def _strips(
     step = max(1, _STRIP_BLOCKS // (columns * per_unit))
     before = [0] * len(parts)
     for top in range(0, rows, step):
-        units = []
         count = min(step, rows - top)
+        units = np.empty((count, columns, per_unit, 64), np.int16)
+        place = 0
         for i, part in enumerate(parts):
+            here = slice(place, place := place + part.h * part.v)
             lines = coefficients[i][top * part.v : (top + count) * part.v]
             cells = lines.reshape(count, part.v, columns, part.h, 64).transpose(0, 2, 1, 3, 4)
-            cells = cells.reshape(count * columns, part.h * part.v, 64).copy()
-            dc = cells[..., 0].reshape(-1).astype(np.int32)
-            cells[..., 0] = np.diff(dc, prepend=before[i]).reshape(cells.shape[:2])
-            before[i] = int(dc[-1])
-            units.append(cells)
-        blocks = np.concatenate(units, axis=1).reshape(-1, 64)
-        yield Strip(blocks, np.tile(kinds, count * columns))
+            units[:, :, here].reshape(count, columns, part.v, part.h, 64)[:] = cells
+            dc = units[:, :, here, 0].astype(np.int32)
+            units[:, :, here, 0] = np.diff(dc.reshape(-1), prepend=before[i]).reshape(dc.shape)
+            before[i] = int(dc[-1, -1, -1])
+        yield Strip(units.reshape(-1, 64), np.tile(kinds, count * columns))
 
 
 def _segments(
