@@ -114,7 +114,7 @@ def _change(
             said["effects"] = _chain(said["effects"])
         record = await run_in_threadpool(streams.start, _valid(read, {**said, **places}), id)
         headers = {"Location": f"/v1/streams/{record.id}", "Cache-Control": "no-store"}
-        return JSONResponse(record.shown(), 201, headers)
+        return JSONResponse(shown(record), 201, headers)
 
     @routes.patch("/{id}", openapi_extra=_body(["effects"], ("effects",)))
     async def change_stream(request: Request, id: StreamId) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _change(
             raise UsageError("expected {effects: […]}: nothing else of a stream can be changed while it runs")
         effects = _chain(said["effects"])
         await _known(streams, id)
-        return (await run_in_threadpool(streams.set_effects, id, effects)).shown()
+        return shown(await run_in_threadpool(streams.set_effects, id, effects))
 
     @routes.delete("/{id}", status_code=204)
     async def stop_stream(id: StreamId) -> Response:
@@ -178,7 +178,11 @@ def _look(routes: APIRouter, streams: Streams, settings: HttpSettings) -> None:
 
 def shown(record: Record) -> dict[str, Any]:
     """A record as it is answered, with `hides`: whether it is never shown before its effects."""
-    return {**record.shown(), "hides": hides_faces(record)}
+    plain = record.shown()
+    settings = {**plain.get("settings", {})}
+    if settings.get("seed") is not None:  # whoever knows it could take the noise away
+        settings["seed"] = "***"
+    return {**plain, "settings": settings, "hides": hides_faces(record)}
 
 
 def hides_faces(record: Record) -> bool:

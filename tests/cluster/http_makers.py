@@ -35,6 +35,7 @@ class PlainSettings(BaseModel):
     effects: tuple[str | dict[str, dict[str, Any]], ...] = ("solid",)
     budget_s: float = Field(0.15, gt=0)
     linger_s: float = 30.0
+    seed: str | None = None
 
 
 @dataclass(frozen=True)

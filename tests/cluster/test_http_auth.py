@@ -118,13 +118,26 @@ def test_no_token_and_no_key_is_in_any_answer_or_log(caplog: pytest.LogCaptureFi
         ask(app, "POST", "/v1/streams", json={"source": f"rtmp://h/app/{KEY}", "targets": [f"bad://{KEY}"]}),
         ask(app, "POST", "/v1/streams", json={"source": f"rtmp://h/app/{KEY}", "budget_s": KEY}),
         ask(app, "POST", "/v1/streams", json={"source": f"file:///{KEY}"}),
-        ask(app, "POST", "/v1/streams", json={"id": "one", "source": f"rtmp://h/app/{KEY}"}),
+        ask(app, "POST", "/v1/streams", json={"id": "one", "source": f"rtmp://h/app/{KEY}", "seed": KEY}),
+        ask(app, "PATCH", "/v1/streams/one", json={"effects": ["blur"]}),
         ask(app, "GET", "/v1/streams"),
         ask(app, "GET", "/v1/streams/one"),
         ask(app, "GET", "/v1/effects", params={"token": TOKEN}),
         ask(app, "GET", "/metrics"),
     ]
-    assert [answer.status_code for answer in answers] == [302, 403, 400, 422, 400, 201, 200, 200, 200, 200]
+    assert [answer.status_code for answer in answers] == [
+        302,
+        403,
+        400,
+        422,
+        400,
+        201,
+        200,
+        200,
+        200,
+        200,
+        200,
+    ]
     for answer in answers:
         said = answer.text + str(dict(answer.headers))
         assert KEY not in said
