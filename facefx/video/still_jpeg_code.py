@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facefx.values import Planes
-from facefx.video.still_clipped import settle_clipped
-from facefx.video.still_huffman import Strip, encode_scan, make_tables
+from facefx.video.still_clipped import settle_clipped, transformed
+from facefx.video.still_huffman import Strip, encode_scan
 from facefx.video.still_jpeg import Component, Jpeg, Segment
 
 __all__ = ["JpegRecipe", "encode_jpeg", "fresh_recipe"]
@@ -36,6 +37,7 @@ _LUMA = (
 )  # fmt: skip
 _CHROMA = (17, 18, 18, 24, 21, 24, 47, 26, 26, 47, 99, 66, 56, 66, *[99] * 50)
 _STRIP_BLOCKS = 1 << 16
+_NEAR_BLOCKS = 1 << 10  # so many blocks, as float32 and transformed, stay in a core's own cache
 _AC_LIMIT, _DC_LIMIT = 1023, 1024
 _JFIF = Segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0")
 
@@ -78,9 +80,8 @@ def encode_jpeg(planes: Planes, size: tuple[int, int], recipe: JpegRecipe) -> Jp
         _quantised(plane, (grid[1] * part.v, grid[0] * part.h), recipe.tables[part.table], recipe.again)
         for plane, part in zip(planes, parts, strict=True)
     ]
-    strips = list(_strips(coefficients, parts, grid))
-    tables = make_tables(strips)
-    return Jpeg((_JFIF, *_segments(size, parts, recipe, tables, encode_scan(strips, tables))))
+    tables, coded = encode_scan(_strips(coefficients, parts, grid))
+    return Jpeg((_JFIF, *_segments(size, parts, recipe, tables, coded)))
 
 
 def _alone(part: Component) -> Component:
@@ -88,17 +89,18 @@ def _alone(part: Component) -> Component:
     return Component(part.id, 1, 1, part.table)
 
 
-def _transform(table: Sequence[int]) -> NDArray[np.float32]:
+@lru_cache(maxsize=16)
+def _transform(table: tuple[int, ...]) -> NDArray[np.float32]:
     """(64, 64): 64 samples of a block times this are its coefficients in steps of the table, zigzag."""
     k = np.arange(8)
     basis = np.cos((2 * k[None, :] + 1) * k[:, None] * (np.pi / 16)) / 2
     basis[0] /= np.sqrt(2)
     both = np.kron(basis, basis)[_ZIGZAG] / np.array(table, np.float64)[:, None]
-    return np.asarray(both.T, np.float32)
+    return np.ascontiguousarray(both.T, np.float32)
 
 
 def _quantised(
-    plane: NDArray[Any], blocks: tuple[int, int], table: Sequence[int], again: bool
+    plane: NDArray[Any], blocks: tuple[int, int], table: tuple[int, ...], again: bool
 ) -> NDArray[np.int16]:
     """(rows, columns, 64) coefficients of a plane laid out on that many blocks."""
     rows, columns = blocks
@@ -106,18 +108,28 @@ def _quantised(
     if missing != ((0, 0), (0, 0)):
         plane = np.pad(plane, missing, mode="edge")
     transform = _transform(table)
-    out = np.empty((rows, columns, 64), np.int16)
-    step = max(1, _STRIP_BLOCKS // columns)
+    out = np.empty((rows * columns, 64), np.int16)
+    cut: list[tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]] = []
+    step = max(1, _NEAR_BLOCKS // columns)
     for top in range(0, rows, step):
-        lines = plane[top * 8 : min(top + step, rows) * 8, : columns * 8]
-        cells = lines.reshape(-1, 8, columns, 8).transpose(0, 2, 1, 3).reshape(-1, 64)
-        samples = cells.astype(np.float32) - 128
-        steps = np.rint(samples @ transform)
-        if again:
-            settle_clipped(steps, samples, transform, np.array(table))
+        lines = np.ascontiguousarray(plane[top * 8 : min(top + step, rows) * 8, : columns * 8])
+        # Eight samples of a line are moved as one number.
+        eights = lines.view(np.uint64).reshape(-1, 8, columns).transpose(0, 2, 1)
+        cells = np.ascontiguousarray(eights).view(np.uint8).reshape(-1, 64)
+        samples = cells.astype(np.float32)
+        samples -= 128
+        steps = transformed(samples, transform)
+        np.rint(steps, out=steps)
+        if again and (lines.min() == 0 or lines.max() == 255):
+            where = np.flatnonzero(((cells == 0) | (cells == 255)).any(axis=1))
+            cut.append((where + top * columns, samples[where], steps[where]))
         np.clip(steps, -_DC_LIMIT, _AC_LIMIT, out=steps)
-        out[top : top + step] = steps.reshape(-1, columns, 64)
-    return out
+        out[top * columns : top * columns + len(steps)] = steps
+    if cut:
+        where, samples, steps = (np.concatenate(parts) for parts in zip(*cut, strict=True))
+        settle_clipped(steps, samples, transform, np.array(table))
+        out[where] = np.clip(steps, -_DC_LIMIT, _AC_LIMIT)
+    return out.reshape(rows, columns, 64)
 
 
 def _strips(
@@ -130,18 +142,18 @@ def _strips(
     step = max(1, _STRIP_BLOCKS // (columns * per_unit))
     before = [0] * len(parts)
     for top in range(0, rows, step):
-        units = []
         count = min(step, rows - top)
+        units = np.empty((count, columns, per_unit, 64), np.int16)
+        place = 0
         for i, part in enumerate(parts):
+            here = slice(place, place := place + part.h * part.v)
             lines = coefficients[i][top * part.v : (top + count) * part.v]
             cells = lines.reshape(count, part.v, columns, part.h, 64).transpose(0, 2, 1, 3, 4)
-            cells = cells.reshape(count * columns, part.h * part.v, 64).copy()
-            dc = cells[..., 0].reshape(-1).astype(np.int32)
-            cells[..., 0] = np.diff(dc, prepend=before[i]).reshape(cells.shape[:2])
-            before[i] = int(dc[-1])
-            units.append(cells)
-        blocks = np.concatenate(units, axis=1).reshape(-1, 64)
-        yield Strip(blocks, np.tile(kinds, count * columns))
+            units[:, :, here].reshape(count, columns, part.v, part.h, 64)[:] = cells
+            dc = units[:, :, here, 0].astype(np.int32)
+            units[:, :, here, 0] = np.diff(dc.reshape(-1), prepend=before[i]).reshape(dc.shape)
+            before[i] = int(dc[-1, -1, -1])
+        yield Strip(units.reshape(-1, 64), np.tile(kinds, count * columns))
 
 
 def _segments(
