@@ -32,7 +32,7 @@ from facefx.video.still_webp import WebP, read_webp
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-__all__ = ["Container", "Still", "decode_samples", "open_still", "read_container", "turn_of"]
+__all__ = ["Container", "Still", "decode_samples", "open_still", "read_container", "still_of", "turn_of"]
 
 Container = Jpeg | Png | WebP | Heif
 
@@ -157,6 +157,16 @@ def open_still(
     Raises SourceError, DamagedError for a file that does not decode whole, UnsupportedError.
     """
     container, kind = read_container(path, limits)
+    return still_of(container, kind, path, target, lossless=lossless)
+
+
+def still_of(
+    container: Container, kind: StillKind, path: Path, target: TargetKind, *, lossless: bool = False
+) -> Still:
+    """Decode a photo that was read, and whose size was checked; path: what messages call it.
+
+    Raises DamagedError for what does not decode whole, UnsupportedError.
+    """
     if kind == target and not lossless:
         if isinstance(container, Jpeg) and not container.is_rgb:
             return _native_jpeg(path, container)
