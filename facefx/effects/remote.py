@@ -60,6 +60,4 @@ def _check_params(name: str, params: Mapping[str, Any] | None) -> None:
     for key, value in (params or {}).items():
         names_file = fields.get(key, {}).get("format") == "path"
         if names_file and not str(value).startswith(BUILTIN):
-            raise EffectError(
-                f"effect {name}: {key} may only name what ships, as builtin:NAME; got a file"
-            )
+            raise EffectError(f"effect {name}: {key} may only name what ships, as builtin:NAME; got a file")

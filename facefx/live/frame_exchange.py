@@ -1,8 +1,8 @@
 """One client's conversation about its frames, whatever carries it: credits both ways, limits, and its end.
 
 A client sends Open, then frames, updates and credits. The server grants a window: so many frames may be
-without a result at any time, and one more ends the conversation. The client grants credits too: a result leaves
-only against one. So neither side ever holds more than it said it would, however slow the other one is.
+without a result at any time, and one more ends the conversation. The client grants credits too: a result
+leaves only against one. So neither side ever holds more than it said, however slow the other one is.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class ExchangeRules:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The first that a client says. credits: how many results it is ready to take; 0: as many as the window."""
+    """The first that a client says. credits: results it is ready to take; 0: as many as the window."""
 
     settings: FrameSettings
     credits: int = 0
@@ -66,7 +66,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One coded frame. number: the client's own, comes back with the result. credits: results it takes more."""
+    """One coded frame. number: the client's own, comes back with its result. credits: further results."""
 
     number: int
     pts: int
@@ -188,7 +188,9 @@ class Exchange:
             told = isinstance(error, UsageError | SourceError)
             if not told:
                 _log.error("a session of frames cannot begin: %s", _line(error))
-            raise Ended("invalid" if told else "internal", _line(error) if told else "it cannot begin") from error
+            raise Ended(
+                "invalid" if told else "internal", _line(error) if told else "it cannot begin"
+            ) from error
 
     async def _converse(self, session: OpenSession) -> None:
         """Listen, answer and keep time until the listener and the answerer are through."""
@@ -231,7 +233,8 @@ class Exchange:
             )
         if len(frame.data) > self._rules.max_bytes:
             raise Ended(
-                "too_large", f"frame {frame.number} has {len(frame.data)} bytes, at most {self._rules.max_bytes}"
+                "too_large",
+                f"frame {frame.number} has {len(frame.data)} bytes, at most {self._rules.max_bytes}",
             )
         if frame.credits:
             self._grant(frame.credits)
@@ -243,7 +246,9 @@ class Exchange:
 
     def _grant(self, credits: int) -> None:
         if not 0 < credits <= _MOST_CREDITS - self._credits:
-            raise Ended("invalid", f"{credits} credits: expected 1 or more, and at most {_MOST_CREDITS} in all")
+            raise Ended(
+                "invalid", f"{credits} credits: expected 1 or more, and at most {_MOST_CREDITS} in all"
+            )
         self._credits += credits
         self._granted.set()
 

@@ -1,4 +1,4 @@
-"""Where the faces of a live frame are: every frame is looked at, and a face that is not seen is held a while."""
+"""Where the faces of a live frame are: every frame is looked at, a face that is not seen is held a while."""
 
 from __future__ import annotations
 

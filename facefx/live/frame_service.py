@@ -32,9 +32,9 @@ class _Worker:
 class FrameService:
     """Opens sessions, each on the work thread that has the fewest, up to a number in all.
 
-    Nothing here waits for work to be done: every call but `warm` and `close` returns at once. What waits for a
-    thread is bounded by whoever grants credits: sessions × frames in flight. workers: threads; each loads its
-    own nets, for a net works for one thread at a time. make: makes a session, in its thread.
+    Nothing here waits for work to be done: every call but `warm` and `close` returns at once. What waits for
+    a thread is bounded by whoever grants credits: sessions × frames in flight. workers: threads; each loads
+    its own nets, for a net works for one thread at a time. make: makes a session, in its thread.
     """
 
     def __init__(
@@ -75,7 +75,9 @@ class FrameService:
         with self._lock:
             taken = sum(worker.sessions for worker in self._workers)
             if self._closed or taken >= self._most:
-                raise ResourcesError(f"all {self._most} places for streams of frames are taken; try again later")
+                raise ResourcesError(
+                    f"all {self._most} places for streams of frames are taken; try again later"
+                )
             worker = min(self._workers, key=lambda worker: worker.sessions)
             worker.sessions += 1
             self._counts["opened"] += 1
@@ -138,7 +140,7 @@ class OpenSession:
         return self._submit(self._update, effects, select)
 
     def close(self) -> None:
-        """Give the place back when what is under work now is done; what waits is cancelled. Safe to repeat."""
+        """Give the place back when what is under work is done; what waits is cancelled. Safe to repeat."""
         if self._closed:
             return
         self._closed = True
@@ -159,7 +161,7 @@ class OpenSession:
         return future
 
     def _begin(self, settings: FrameSettings) -> None:
-        self._session = self._service._make_session(settings, self._worker.nets)  # noqa: SLF001
+        self._session = self._service._make_session(settings, self._worker.nets)
 
     def _push(self, data: bytes, pts: int, key_frame: bool, came: float) -> FrameResult:
         assert self._session is not None
@@ -175,4 +177,4 @@ class OpenSession:
             if session is not None:
                 session.close()
         finally:
-            self._service._left(self._worker, Counter() if session is None else session.counts)  # noqa: SLF001
+            self._service._left(self._worker, Counter() if session is None else session.counts)

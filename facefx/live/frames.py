@@ -1,5 +1,4 @@
-"""One client's sequence of coded frames: effects on each, tracks over all of them, and nothing raw where
-faces are to be hidden."""
+"""One client's coded frames: effects on each, tracks over all, nothing raw where faces are to be hidden."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ class Serving:
     """What the server fixes for all its clients: how faces are found, and what a frame may ask for."""
 
     analysis: Analysis
-    rules: CodecRules = CodecRules()
+    rules: CodecRules = field(default_factory=CodecRules)
 
 
 def serving(config: RunConfig | None = None, rules: CodecRules | None = None) -> Serving:
@@ -105,9 +104,9 @@ class FrameSession:
     """Frames of one client in order: decoded, looked at, changed, coded again. One thread at a time.
 
     The nets are lent and outlive it. Where the chain hides faces, a frame that could not be looked at, or
-    whose effects failed, leaves covered whole; where it does not, it leaves as it came. A frame that cannot be
-    decoded, or that waited too long, is dropped: nothing leaves. Tracks go on for as long as the pictures keep
-    their format. looking: makes what finds faces.
+    whose effects failed, leaves covered whole; where it does not, it leaves as it came. A frame that cannot
+    be decoded, or that waited too long, is dropped: nothing leaves. Tracks go on for as long as the pictures
+    keep their format. looking: makes what finds faces.
 
     Raises EffectError, ConfigError, ModelError, SourceError for settings that cannot be had.
     """
@@ -162,7 +161,7 @@ class FrameSession:
         """
         if self._last is not None and pts <= self._last:
             raise SourceError(
-                f"pts {pts} after {self._last}: pts must rise; B-frames are not taken (x264: tune zerolatency)"
+                f"pts {pts} after {self._last}: pts must rise; send no B-frames (x264: tune zerolatency)"
             )
         self._last = pts
         seconds: dict[str, float] = {"waited": waited_s}

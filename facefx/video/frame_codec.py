@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from facefx.values import FrameBatch, Patch
 
-__all__ = ["Coded", "CodecRules", "Coding", "FrameCodec", "Received", "open_codec"]
+__all__ = ["CodecRules", "Coded", "Coding", "FrameCodec", "Received", "open_codec"]
 
 Coding = Literal["h264", "avcc", "picture"]
 """h264: Annex B, start codes and parameter sets in the stream. avcc: lengths, parameter sets apart, as in MP4

@@ -14,7 +14,7 @@ from av.codec.context import Flags
 from facefx.errors import ConfigError, SinkError, SourceError, UnsupportedError
 from facefx.values import FrameBatch, Patch, PixelFormat, StreamFormat
 from facefx.video.color import color_of
-from facefx.video.frame_codec import Coded, CodecRules, Received
+from facefx.video.frame_codec import CodecRules, Coded, Received
 from facefx.video.nal import IDR, is_picture, kinds_of, lengths_to_kinds, make_avcc, to_lengths
 from facefx.video.planes import FrameViews, write_views
 
@@ -62,7 +62,9 @@ class H264Decoder:
         self._apart = b""  # parameter sets that came in a packet of their own
         self._index = 0
         if avcc and config[:1] != b"\1":
-            raise SourceError("an avcc stream needs its parameter sets (avcC) as config; send them, or use h264")
+            raise SourceError(
+                "an avcc stream needs its parameter sets (avcC) as config; send them, or use h264"
+            )
         self._begin()
 
     def _begin(self) -> None:
@@ -83,7 +85,8 @@ class H264Decoder:
         check_bytes(data, self._rules.max_bytes)
         kinds = lengths_to_kinds(data, self._config) if self._avcc else kinds_of(data)
         if not any(is_picture(kind) for kind in kinds):
-            return self._keep(data)
+            self._keep(data)
+            return None
         if self._waits and IDR not in kinds:
             raise SourceError("no key frame has come yet, or not since a packet that could not be decoded")
         data, self._apart = self._apart + data, b""
@@ -115,7 +118,7 @@ class H264Decoder:
         except (av.error.FFmpegError, ValueError) as error:
             self._begin()
             raise SourceError(
-                f"{_WHERE} at pts {pts} cannot be decoded: it is damaged, no H.264, or a picture of more than "
+                f"{_WHERE} at pts {pts} cannot be decoded: it is damaged, no H.264, or of more than "
                 f"{self._rules.max_pixels} pixels; go on with a key frame"
             ) from error
 
@@ -208,7 +211,9 @@ class H264Encoder:
         except (av.error.FFmpegError, ValueError) as error:
             raise SinkError(f"frame at pts {pts} cannot be coded as H.264: {error}") from error
         if len(packets) != 1:
-            raise SinkError(f"frame at pts {pts} gave {len(packets)} packets, expected 1 of a zero-latency coder")
+            raise SinkError(
+                f"frame at pts {pts} gave {len(packets)} packets, expected 1 of a zero-latency coder"
+            )
         data, key = bytes(packets[0]), bool(packets[0].is_keyframe)
         if self._avcc:
             return Coded(to_lengths(data), key, self._config if key else b"")

@@ -1,16 +1,17 @@
 """Coded pictures in memory → frames → pictures of the same kind, fast enough for a stream of them.
 
-A JPEG is edited in its own planes and coded by FFmpeg: 7 ms for 1280 × 720, where the coder of photos, which
-keeps every block that no effect touched, takes 80. PNG, WebP and JPEGs that FFmpeg codes no second time (grey,
-RGB, unusual planes) go through that one. What leaves says its orientation and its colour profile, no more.
+A JPEG is edited in its own planes and coded by FFmpeg: 7 ms for 1280 × 720, where the coder of photos,
+which keeps every block that no effect touched, takes 80. PNG, WebP and JPEGs that FFmpeg codes no second time
+(grey, RGB, unusual planes) go through that one. What leaves says how it is turned and what its colours mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import av
@@ -20,7 +21,7 @@ from av.codec.context import Flags
 
 from facefx.errors import SinkError, SourceError, UnsupportedError
 from facefx.values import Color, FrameBatch, Patch, PixelFormat, StreamFormat
-from facefx.video.frame_codec import Coded, CodecRules, Received
+from facefx.video.frame_codec import CodecRules, Coded, Received
 from facefx.video.guard import Limits
 from facefx.video.packet_codec import check_bytes, paste
 from facefx.video.planes import FrameViews
@@ -28,9 +29,9 @@ from facefx.video.still_exif import orientation_exif, orientation_of
 from facefx.video.still_jpeg import Jpeg, read_jpeg
 from facefx.video.still_kinds import TargetKind, check_pixels, kind_of
 from facefx.video.still_meta import Metadata
-from facefx.video.still_png import read_png
+from facefx.video.still_png import Png, read_png
 from facefx.video.still_source import Still, still_of, turn_of
-from facefx.video.still_webp import read_webp
+from facefx.video.still_webp import WebP, read_webp
 from facefx.video.still_write import written
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["PictureCodec"]
 
 _NAME = Path("picture")  # what messages call it: it has no file
-_READERS = {"jpeg": read_jpeg, "png": read_png, "webp": read_webp}
+_READERS: Mapping[str, Callable[[bytes, Path], Jpeg | Png | WebP]] = MappingProxyType(
+    {"jpeg": read_jpeg, "png": read_png, "webp": read_webp}
+)
 _PLANES = frozenset(("yuvj420p", "yuvj422p", "yuvj444p"))  # what FFmpeg's coder takes
 _Size = tuple[int, int]
 
@@ -66,8 +69,10 @@ class PictureCodec:
         """See FrameCodec; size in bytes and pixels is checked before a pixel is decoded."""
         check_bytes(data, self._rules.max_bytes)
         kind = kind_of(data[:64])
-        if kind not in _READERS:
-            raise UnsupportedError(f"expected a JPEG, PNG or WebP picture, got {kind or 'bytes of no known kind'}")
+        if kind is None or kind not in _READERS:
+            raise UnsupportedError(
+                f"expected a JPEG, PNG or WebP picture, got {kind or 'bytes of no known kind'}"
+            )
         container = _READERS[kind](data, _NAME)
         check_pixels(_NAME, *container.size, self._limits)
         if isinstance(container, Jpeg) and len(container.components) == 3 and not container.is_rgb:
@@ -97,7 +102,9 @@ class PictureCodec:
         index = np.array([self._index], np.int64)
         self._index += 1
         views = planes if native else (planes,)
-        return FrameBatch(replace(format, time_base=self._base), views, np.array([pts], np.int64), index, native)
+        return FrameBatch(
+            replace(format, time_base=self._base), views, np.array([pts], np.int64), index, native
+        )
 
     def _fast(self, jpeg: Jpeg, frame: VideoFrame, pts: int) -> Received:
         said = jpeg.metadata
@@ -135,7 +142,9 @@ class PictureCodec:
         try:
             data = b"".join(bytes(packet) for packet in coder.encode(frame))
         except (av.error.FFmpegError, ValueError) as error:
-            raise SinkError(f"{_NAME}: {frame.width}x{frame.height} cannot be coded as JPEG: {error}") from error
+            raise SinkError(
+                f"{_NAME}: {frame.width}x{frame.height} cannot be coded as JPEG: {error}"
+            ) from error
         if source.said == Metadata(None, None, None):
             return data
         return read_jpeg(data, _NAME).with_metadata(source.said).to_bytes()

@@ -1,4 +1,4 @@
-"""Generates the messages of deployments/facefx.proto: for those who change it, with grpcio-tools installed."""
+"""Generates the messages of deployments/facefx.proto, with grpcio-tools: for those who change it."""
 
 from __future__ import annotations
 
