@@ -37,7 +37,16 @@ class EncodeConfig(_Settings):
 class PolicyConfig(_Settings):
     """When a face counts and how far a fact reaches; see docs/limits.md before turning these."""
 
-    look_interval_s: float = Field(0.25, gt=0, le=0.25, description="longest time between two looks")
+    look: Literal["ahead", "live"] = Field(
+        "ahead",
+        description="ahead: conclude from later frames too; live: from earlier ones alone",
+    )
+    look_interval_s: float = Field(
+        0.25,
+        gt=0,
+        le=0.25,
+        description="longest time between two looks; live: 0.1, or every frame to hide",
+    )
     high: float | None = Field(
         None, ge=0.3, le=1, description="a detection this sure starts a face; unset: what fits the detector"
     )

@@ -28,7 +28,8 @@ from facefx.archive.tasks import (
     VideoRef,
     segment_name,
 )
-from facefx.errors import FacesError, PieceError, SinkError, SourceError, StagingError
+from facefx.config import RunConfig
+from facefx.errors import ConfigError, FacesError, PieceError, SinkError, SourceError, StagingError
 from facefx.faces.analysis import Analysis
 from facefx.pipeline.kept import opened_table, video_facts
 from facefx.pipeline.nets import check_nets
@@ -105,6 +106,7 @@ def execute(task: Task, tools: Tools) -> Any:
     """
     match task:
         case ChooseTask():
+            _check_look(task.recipe.config)
             chosen = make_analysis(task.recipe.config, landmarks=task.landmarks)
             check_nets(effect_specs(task.recipe.config), tools.nets, chosen.detector.device)
             return Chosen(chosen)
@@ -118,6 +120,15 @@ def execute(task: Task, tools: Tools) -> Any:
             from facefx.archive.alone import run_alone  # which needs this module in its child
 
             return run_alone(task, tools)
+
+
+def _check_look(config: RunConfig) -> None:
+    """A live policy's faces depend on all that came before, so a video that is cut would not be itself."""
+    if config.policy.look == "live":
+        raise ConfigError(
+            "policy.look is live, which an archive cannot use: its videos are worked on in segments; "
+            "leave it out, or use facefx run"
+        )
 
 
 def _state(recipe: Recipe) -> State:

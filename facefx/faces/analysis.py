@@ -8,6 +8,7 @@ from typing import Literal
 import facefx
 from facefx.faces.detector import DetectorSpec
 from facefx.faces.landmarker import LandmarkerSpec
+from facefx.faces.live_policy import LivePolicy
 from facefx.faces.policy import FacePolicy
 
 __all__ = ["Analysis", "analysis_of"]
@@ -23,7 +24,7 @@ class Analysis:
     """
 
     detector: DetectorSpec
-    policy: FacePolicy
+    policy: FacePolicy | LivePolicy
     landmarker: LandmarkerSpec | None
     on_damage: Literal["fail", "keep"]
     from_s: float | None

@@ -21,6 +21,7 @@ __all__ = [
     "mean_size",
     "moved",
     "shifted",
+    "side_motion",
     "velocity",
 ]
 
@@ -85,12 +86,13 @@ def velocity(sighting: Sighting, inward: Inward, clock: Clock, size: tuple[int, 
         return 0.0, 0.0
     passed_s = clock.seconds(sighting.pts - other.pts)
     a, b = other.xyxy, sighting.xyxy
-    across = _side_motion(a[0], a[2], b[0], b[2], size[0])
-    down = _side_motion(a[1], a[3], b[1], b[3], size[1])
+    across = side_motion(a[0], a[2], b[0], b[2], size[0])
+    down = side_motion(a[1], a[3], b[1], b[3], size[1])
     return across / passed_s, down / passed_s
 
 
-def _side_motion(a_low: float, a_high: float, b_low: float, b_high: float, limit: int) -> float:
+def side_motion(a_low: float, a_high: float, b_low: float, b_high: float, limit: int) -> float:
+    """How far a box went along one axis from a to b; limit: the picture's size there."""
     margin = 0.03 * (b_high - b_low)
     low_cut, high_cut = b_low <= margin, b_high >= limit - margin
     if low_cut and not high_cut:

@@ -8,22 +8,48 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import facefx
 from facefx.config import RunConfig
 from facefx.effects.effect import EffectSpec
 from facefx.effects.presets import read_chain
-from facefx.effects.registry import wants
+from facefx.effects.registry import effect_class, wants
 from facefx.errors import ConfigError, FacesError
 from facefx.faces.analysis import Analysis
-from facefx.faces.detector import choose_detector
-from facefx.faces.landmarker import choose_landmarker
+from facefx.faces.detector import DetectorSpec, choose_detector
+from facefx.faces.landmarker import LandmarkerSpec, choose_landmarker
+from facefx.faces.live_policy import BEAUTY_INTERVAL_S, LivePolicy
 from facefx.faces.policy import FacePolicy
 from facefx.video.codecs import EncodeSettings, ResolvedEncode, resolve
 from facefx.video.info import MediaInfo
 
-__all__ = ["Plan", "effect_specs", "encode_settings", "make_analysis", "make_plan", "needs_landmarks"]
+__all__ = [
+    "Blending",
+    "Plan",
+    "effect_specs",
+    "encode_settings",
+    "hides",
+    "make_analysis",
+    "make_plan",
+    "needs_landmarks",
+]
+
+
+class Blending(Protocol):
+    """What of a plan says how faces are changed."""
+
+    @property
+    def effects(self) -> tuple[EffectSpec, ...]:
+        """The chain, in its order."""
+
+    @property
+    def seed_bytes(self) -> bytes:
+        """What effects seed their noise from."""
+
+    @property
+    def detector(self) -> DetectorSpec:
+        """Its device is where effects' nets run too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +164,11 @@ def needs_landmarks(effects: Sequence[EffectSpec]) -> bool:
     return any("landmarks" in wants(spec) for spec in effects)
 
 
+def hides(effects: Sequence[EffectSpec]) -> bool:
+    """True if any effect of the chain is there to hide a face."""
+    return any(effect_class(spec.name).family == "privacy" for spec in effects)
+
+
 def make_analysis(config: RunConfig, *, landmarks: bool) -> Analysis:
     """Fix how faces are found; landmarks: whether a landmarker is part of it.
 
@@ -147,7 +178,7 @@ def make_analysis(config: RunConfig, *, landmarks: bool) -> Analysis:
     return Analysis(
         detector=detector,
         policy=_policy(config, detector.name),
-        landmarker=choose_landmarker(config.landmarker, config.device) if landmarks else None,
+        landmarker=_landmarker(config) if landmarks else None,
         on_damage=config.on_damage,
         from_s=config.from_s,
         to_s=config.to_s,
@@ -194,9 +225,30 @@ def make_plan(
     )
 
 
-def _policy(config: RunConfig, detector: str) -> FacePolicy:
-    chosen = config.policy.model_dump(exclude_none=True)
-    return FacePolicy.for_detector(detector, **chosen)
+def _landmarker(config: RunConfig) -> LandmarkerSpec:
+    """The landmarker; a live policy waits for no later frame, so every frame is looked at."""
+    chosen = choose_landmarker(config.landmarker, config.device)
+    return replace(chosen, leap_s=0.0) if config.policy.look == "live" else chosen
+
+
+def _policy(config: RunConfig, detector: str) -> FacePolicy | LivePolicy:
+    chosen = config.policy.model_dump(exclude_none=True, exclude={"look"})
+    if config.policy.look == "ahead":
+        return FacePolicy.for_detector(detector, **chosen)
+    return LivePolicy.for_detector(detector, **{**chosen, "look_interval_s": _live_interval_s(config)})
+
+
+def _live_interval_s(config: RunConfig) -> float:
+    """How often a live policy looks: at every frame where faces are to be hidden."""
+    given = "look_interval_s" in config.policy.model_fields_set
+    if not hides(effect_specs(config)):
+        return config.policy.look_interval_s if given else BEAUTY_INTERVAL_S
+    if given:
+        raise ConfigError(
+            "policy.look_interval_s cannot be set where policy.look is live and faces are hidden: every frame "
+            "is looked at then; leave it out"
+        )
+    return 0.0
 
 
 def _take(kept: Analysis, config: RunConfig, landmarks: bool) -> Analysis:

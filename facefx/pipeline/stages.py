@@ -12,10 +12,10 @@ from facefx.effects.chain import EffectChain
 from facefx.effects.kernels import use_one_thread
 from facefx.errors import FacefxError
 from facefx.faces.analysis import Analysis
-from facefx.faces.analyze import FaceAnalyzer
 from facefx.faces.landmarker import FaceLandmarker, LandmarkerSpec
+from facefx.faces.live import Analyzer, make_analyzer
 from facefx.pipeline.nets import Nets, make_chain
-from facefx.pipeline.plan import Plan
+from facefx.pipeline.plan import Blending, Plan
 from facefx.pipeline.stage import Work
 from facefx.values import Faces, FrameBatch, StreamFormat
 from facefx.video.info import MediaInfo, VideoInfo
@@ -61,7 +61,7 @@ class DecodeStage:
 
 
 class DetectStage:
-    """Frames → faces: looks where it must, tracks and fills; keeps a bounded look-ahead of frames.
+    """Frames → faces: looks where it must, tracks and fills; keeps frames back as far as its policy looks ahead.
 
     anchor_pts: where the grid of looks begins, for a stretch that is to give what the whole would.
     counted: lo ≤ pts < hi of the frames that `found` counts. nets: whose detector is used; otherwise its own.
@@ -83,7 +83,7 @@ class DetectStage:
         self._anchor = anchor_pts
         self._counted = counted
         self._nets, self._owned = nets or Nets(), nets is None
-        self.analyzer: FaceAnalyzer | None = None
+        self.analyzer: Analyzer | None = None
 
     @property
     def found(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class DetectStage:
 
     def setup(self) -> None:
         """Load the nets that the plan names."""
-        self.analyzer = FaceAnalyzer(
+        self.analyzer = make_analyzer(
             self._nets.detector(self._analysis.detector),
             self._analysis.policy,
             self._video.format,
@@ -129,7 +129,7 @@ def _with_faces(ready: Sequence[tuple[FrameBatch, Faces]]) -> list[Work]:
 
 
 class LandmarkStage:
-    """Faces → faces with landmarks: follows each track's mesh; keeps a third of a second back.
+    """Faces → faces with landmarks: follows each track's mesh; keeps back twice its spec's leap_s, if any.
 
     anchor_pts: where the grid of key frames begins, for a stretch that is to give what the whole would.
     nets: whose net is used; otherwise its own.
@@ -193,7 +193,7 @@ class BlendStage:
 
     name = "blend"
 
-    def __init__(self, plan: Plan, format: StreamFormat, *, nets: Nets | None = None) -> None:
+    def __init__(self, plan: Blending, format: StreamFormat, *, nets: Nets | None = None) -> None:
         self._plan = plan
         self._format = format
         self._nets, self._owned = nets or Nets(), nets is None

@@ -21,9 +21,9 @@ from facefx.effects.kernels import use_one_thread
 from facefx.effects.registry import effect_class
 from facefx.errors import ConfigError, FacefxError, UsageError
 from facefx.faces.analysis import Analysis
-from facefx.faces.analyze import FaceAnalyzer
 from facefx.faces.detector import Detector, DetectorSpec, make_detector
 from facefx.faces.landmarker import FaceLandmarker
+from facefx.faces.live import make_analyzer
 from facefx.pipeline.nets import Nets, check_nets, make_chain
 from facefx.pipeline.plan import effect_specs, make_analysis, needs_landmarks, plain_plan
 from facefx.pipeline.report import process_cost
@@ -251,7 +251,7 @@ class StillRunner:
         """Find the faces: the same graph as a video's, over one frame."""
         if plan.detector not in self._detectors:
             self._detectors[plan.detector] = make_detector(plan.detector)
-        analyzer = FaceAnalyzer(self._detectors[plan.detector], plan.policy, still.format)
+        analyzer = make_analyzer(self._detectors[plan.detector], plan.policy, still.format)
         ((batch, faces),) = [*analyzer.push(still.batch), *analyzer.flush()]
         if plan.landmarker is not None:
             landmarker = FaceLandmarker(plan.landmarker, still.format)
