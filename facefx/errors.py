@@ -10,6 +10,7 @@
     │   │   └── PoisonError         3  working on the file ends every process that tries
     │   ├── StagingError            3  a file of an archive cannot be fetched now, or has changed
     │   ├── UnsupportedError        3  the file holds something that we cannot carry, named
+    │   │   └── TooLargeError       3  it asks for more bytes or pixels than we lend
     │   ├── FacesError              3  a table of faces cannot be read, or is not of this video
     │   ├── PieceError              3  a segment's packets are damaged, or are of other work
     │   ├── SinkError               3  the destination cannot be written
@@ -54,6 +55,7 @@ __all__ = [
     "SourceError",
     "StageError",
     "StagingError",
+    "TooLargeError",
     "UnsupportedError",
     "UsageError",
     "WeightsMismatchError",
@@ -134,6 +136,10 @@ class StagingError(InputError):
 
 class UnsupportedError(InputError):
     """The source holds something that cannot be carried over unharmed."""
+
+
+class TooLargeError(UnsupportedError):
+    """The source asks for more bytes or pixels than the limits allow; it was not decoded."""
 
 
 class FacesError(InputError):

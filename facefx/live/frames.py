@@ -19,14 +19,14 @@ from facefx.config import RunConfig
 from facefx.effects.chain import EffectChain
 from facefx.effects.effect import EffectSpec
 from facefx.effects.kernels import use_one_thread
-from facefx.effects.registry import effect_class
-from facefx.effects.remote import read_remote_chain
+from facefx.effects.presets import read_chain
+from facefx.effects.remote import check_remote
 from facefx.errors import InputError, SourceError
 from facefx.faces.analysis import Analysis
 from facefx.faces.landmarker import FaceLandmarker
 from facefx.live.frame_look import Finder, make_finder
 from facefx.pipeline.nets import Nets, make_chain
-from facefx.pipeline.plan import make_analysis, needs_landmarks
+from facefx.pipeline.plan import hides, make_analysis, needs_landmarks
 from facefx.values import Face, Faces, FrameBatch, Patch, StreamFormat
 from facefx.video.frame_codec import CodecRules, Coded, Coding, Received, open_codec
 
@@ -64,11 +64,13 @@ class Serving:
 
 
 def serving(config: RunConfig | None = None, rules: CodecRules | None = None) -> Serving:
-    """Fix detector, landmarker and device once.
+    """Fix detector, landmarker and device once; config: its effects are not used, clients bring their own.
 
     Raises ConfigError, ModelError.
     """
-    return Serving(make_analysis(config or RunConfig(), landmarks=True), rules or CodecRules())
+    given = config or RunConfig()
+    live = given.model_copy(update={"policy": given.policy.model_copy(update={"look": "live"})})
+    return Serving(make_analysis(live, landmarks=True), rules or CodecRules())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class FrameSession:
     ) -> None:
         use_one_thread()
         self._settings, self._served, self._nets, self._looking = settings, served, nets, looking
-        self._effects = read_remote_chain(settings.effects, settings.select)
+        self._effects = _remote_chain(settings.effects, settings.select)
         self._codec = open_codec(
             settings.coding,
             served.rules,
@@ -137,18 +139,19 @@ class FrameSession:
     @property
     def hides(self) -> bool:
         """True where the chain hides faces, so that nothing may leave raw."""
-        return any(effect_class(spec.name).family == "privacy" for spec in self._effects)
+        return hides(self._effects)
 
     def set_effects(self, entries: Sequence[str | dict[str, dict[str, Any]]], select: str = "all") -> None:
         """Change the chain from the next frame on; tracks go on.
 
         Raises EffectError, ModelError; the chain is as it was then.
         """
-        specs = read_remote_chain(entries, select)
+        specs = _remote_chain(entries, select)
         stages = self._stages
         if stages is not None:
             chain = self._chain(specs, stages.format)
             old, stages.chain = stages.chain, chain
+            stages.finder.hide(hides(specs))
             if stages.landmarker is None and needs_landmarks(specs):
                 stages.landmarker = self._landmarker(stages.format)
             old.close()
@@ -244,6 +247,7 @@ class FrameSession:
             if self._stages is not None:
                 self._leave(self._stages)
             finder = self._looking(self._served.analysis, format, self._nets)
+            finder.hide(self.hides)
             landmarker = self._landmarker(format) if needs_landmarks(self._effects) else None
             self._stages = _Stages(format, finder, landmarker, chain)
         return self._stages
@@ -261,6 +265,11 @@ class FrameSession:
         stages.chain.close()
         if stages.landmarker is not None:
             stages.landmarker.close()
+
+
+def _remote_chain(entries: Sequence[str | dict[str, dict[str, Any]]], select: str) -> tuple[EffectSpec, ...]:
+    check_remote(entries)
+    return read_chain(entries, select)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -24,6 +24,7 @@ from facefx.faces.analysis import Analysis
 from facefx.faces.detector import Detector, DetectorSpec, make_detector
 from facefx.faces.landmarker import FaceLandmarker
 from facefx.faces.live import make_analyzer
+from facefx.faces.mesh import MeshNet
 from facefx.pipeline.nets import Nets, check_nets, make_chain
 from facefx.pipeline.plan import effect_specs, make_analysis, needs_landmarks, plain_plan
 from facefx.pipeline.report import process_cost
@@ -37,7 +38,10 @@ from facefx.video.still_source import Still, open_still
 from facefx.video.still_webp import WebP
 from facefx.video.still_write import Written, untouched, written
 
-__all__ = ["StillPlan", "StillReport", "StillRunner", "is_still", "run_still", "still_scales"]
+__all__ = [
+    "Coded", "StillPlan", "StillReport", "StillRunner", "code_still", "is_still", "look_at_still", "plan_still",
+    "run_still", "still_scales",
+]  # fmt: skip
 
 _FINEST = 2560
 
@@ -193,17 +197,7 @@ class StillRunner:
 
     def plan(self, still: Still, target: TargetKind) -> StillPlan:
         """Fix every choice for one photo."""
-        config, analysis = self._config, self._analysis
-        scales = still_scales(analysis.detector, still.size)
-        chosen = {**vars(analysis), "detector": replace(analysis.detector, scales=scales)}
-        return StillPlan(
-            **chosen,
-            effects=self._effects,
-            target=target,
-            lossless=config.encode.lossless,
-            metadata=config.metadata,
-            seed=config.seed,
-        )
+        return plan_still(self._config, self._analysis, self._effects, still, target)
 
     def run(self, source: str, output: str, *, hashes: bool = True) -> StillReport:
         """Process one photo and publish it under its name, whole and verified, or not at all.
@@ -248,18 +242,45 @@ class StillRunner:
         return report
 
     def _look(self, still: Still, plan: StillPlan) -> tuple[Faces, dict[str, Any]]:
-        """Find the faces: the same graph as a video's, over one frame."""
         if plan.detector not in self._detectors:
             self._detectors[plan.detector] = make_detector(plan.detector)
-        analyzer = make_analyzer(self._detectors[plan.detector], plan.policy, still.format)
-        ((batch, faces),) = [*analyzer.push(still.batch), *analyzer.flush()]
-        if plan.landmarker is not None:
-            landmarker = FaceLandmarker(plan.landmarker, still.format)
-            try:
-                faces = landmarker.process(batch, faces)
-            finally:
-                landmarker.close()
-        return faces, analyzer.stats.to_json()
+        return look_at_still(still, plan, self._detectors[plan.detector])
+
+
+def plan_still(
+    config: RunConfig, analysis: Analysis, effects: tuple[EffectSpec, ...], still: Still, target: TargetKind
+) -> StillPlan:
+    """Fix every choice for one photo; analysis and effects: of the settings."""
+    scales = still_scales(analysis.detector, still.size)
+    chosen = {**vars(analysis), "detector": replace(analysis.detector, scales=scales)}
+    return StillPlan(
+        **chosen,
+        effects=effects,
+        target=target,
+        lossless=config.encode.lossless,
+        metadata=config.metadata,
+        seed=config.seed,
+    )
+
+
+def look_at_still(
+    still: Still, plan: Analysis, detector: Detector, mesh: MeshNet | None = None
+) -> tuple[Faces, dict[str, Any]]:
+    """Find the faces of a photo, and say how they were looked for: the same graph as a video's, over one frame.
+
+    detector: the plan's; it stays the caller's. mesh: the plan's, lent; otherwise it is loaded for this photo.
+
+    Raises WeightsMismatchError, ConfigError, ModelError.
+    """
+    analyzer = make_analyzer(detector, plan.policy, still.format)
+    ((batch, faces),) = [*analyzer.push(still.batch), *analyzer.flush()]
+    if plan.landmarker is not None:
+        landmarker = FaceLandmarker(plan.landmarker, still.format, net=mesh)
+        try:
+            faces = landmarker.process(batch, faces)
+        finally:
+            landmarker.close()
+    return faces, analyzer.stats.to_json()
 
 
 def run_still(source: str, output: str, config: RunConfig, *, hashes: bool = True) -> StillReport:
@@ -293,6 +314,39 @@ def _write(
 
     Raises FidelityError if none is what was promised.
     """
+    coded = code_still(still, plan, patches)
+    for choice in coded.choices:
+        publication.write(choice.data)
+        checked = verify_still(coded.promise(choice), publication.path)
+        if checked.ok:
+            return choice, checked
+    checked.raise_if_broken()
+    raise FacefxError(f"{still.path}: no way to write it was found")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A photo with its patches, and its files to choose from: the first that keeps its promise is taken."""
+
+    still: Still
+    edited: Still
+    patches: tuple[Patch, ...]
+    plan: StillPlan
+    choices: Iterator[Written]
+
+    def promise(self, choice: Written) -> Promise:
+        """What a choice must keep."""
+        plan = self.plan
+        return Promise(
+            self.still, self.edited, self.patches, plan.target, plan.metadata, choice.metadata, choice.exact
+        )
+
+
+def code_still(still: Still, plan: StillPlan, patches: Sequence[Patch], data: bytes | None = None) -> Coded:
+    """Paste the patches, and code the photo; where nothing changed, its own file is kept.
+
+    data: the source's bytes, where they are at hand.
+    """
     changed = [patch for patch in patches if patch.changed(still.planes)]
     # Edited in ten bits, a pixel of sixteen would keep its lowest six under a cover of its own colour.
     whole = plan.hides and still.samples is not None and still.samples.dtype.itemsize > 1
@@ -300,16 +354,8 @@ def _write(
         edited = still.with_patches(patches, whole) if changed else still
         choices = written(edited, plan.target, plan.metadata, lossless=plan.lossless)
     else:
-        edited, choices = still, iter((untouched(still, plan.metadata),))
-    for choice in choices:
-        publication.write(choice.data)
-        touched = tuple(patches) if changed else ()
-        promise = Promise(still, edited, touched, plan.target, plan.metadata, choice.metadata, choice.exact)
-        checked = verify_still(promise, publication.path)
-        if checked.ok:
-            return choice, checked
-    checked.raise_if_broken()
-    raise FacefxError(f"{still.path}: no way to write it was found")
+        edited, choices = still, iter((untouched(still, plan.metadata, data),))
+    return Coded(still, edited, tuple(patches) if changed else (), plan, choices)
 
 
 def _is_lossy(still: Still) -> bool:

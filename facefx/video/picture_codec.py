@@ -1,18 +1,17 @@
 """Coded pictures in memory → frames → pictures of the same kind, fast enough for a stream of them.
 
 A JPEG is edited in its own planes and coded by FFmpeg: 7 ms for 1280 × 720, where the coder of photos,
-which keeps every block that no effect touched, takes 80. PNG, WebP and JPEGs that FFmpeg codes no second time
+which keeps every block that no effect touched, takes more. PNG, WebP and JPEGs that FFmpeg codes no second time
 (grey, RGB, unusual planes) go through that one. What leaves says how it is turned and what its colours mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import av.error
@@ -27,11 +26,9 @@ from facefx.video.packet_codec import check_bytes, paste
 from facefx.video.planes import FrameViews
 from facefx.video.still_exif import orientation_exif, orientation_of
 from facefx.video.still_jpeg import Jpeg, read_jpeg
-from facefx.video.still_kinds import TargetKind, check_pixels, kind_of
+from facefx.video.still_kinds import TargetKind, kind_of
 from facefx.video.still_meta import Metadata
-from facefx.video.still_png import Png, read_png
-from facefx.video.still_source import Still, still_of, turn_of
-from facefx.video.still_webp import WebP, read_webp
+from facefx.video.still_source import Still, decoded_still, take_container, turn_of
 from facefx.video.still_write import written
 
 if TYPE_CHECKING:
@@ -40,9 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["PictureCodec"]
 
 _NAME = Path("picture")  # what messages call it: it has no file
-_READERS: Mapping[str, Callable[[bytes, Path], Jpeg | Png | WebP]] = MappingProxyType(
-    {"jpeg": read_jpeg, "png": read_png, "webp": read_webp}
-)
 _PLANES = frozenset(("yuvj420p", "yuvj422p", "yuvj444p"))  # what FFmpeg's coder takes
 _Size = tuple[int, int]
 
@@ -69,18 +63,16 @@ class PictureCodec:
         """See FrameCodec; size in bytes and pixels is checked before a pixel is decoded."""
         check_bytes(data, self._rules.max_bytes)
         kind = kind_of(data[:64])
-        if kind is None or kind not in _READERS:
+        if kind is None or kind == "heif":
             raise UnsupportedError(
                 f"expected a JPEG, PNG or WebP picture, got {kind or 'bytes of no known kind'}"
             )
-        container = _READERS[kind](data, _NAME)
-        check_pixels(_NAME, *container.size, self._limits)
+        container = take_container(data, kind, _NAME, self._limits)
         if isinstance(container, Jpeg) and len(container.components) == 3 and not container.is_rgb:
             frame = self._jpeg_frame(container)
             if frame.format.name in _PLANES:
                 return self._fast(container, frame, pts)
-        target = cast("TargetKind", kind)
-        still = still_of(container, target, _NAME, target)
+        still = decoded_still(container, kind, _NAME, kind)
         return Received(self._batch(still.format, still.planes, pts), still)
 
     def encode(self, received: Received, patches: Sequence[Patch], *, key_frame: bool = False) -> Coded:
@@ -91,7 +83,7 @@ class PictureCodec:
             return Coded(self._jpeg(source))
         still = cast("Still", source)
         edited = still.with_patches(patches, True) if patches else still
-        kind = cast("Literal['jpeg', 'png', 'webp']", still.kind)
+        kind = cast("TargetKind", still.kind)
         return Coded(next(iter(written(edited, kind, "strip"))).data)
 
     def close(self) -> None:

@@ -34,6 +34,8 @@ def settle_clipped(coefficients: Floats, samples: Floats, transform: Floats, tab
     for start in range(0, len(cut), _AT_ONCE):
         part = cut[start : start + _AT_ONCE]
         part = part[_error(coefficients[part], samples[part], inverse) > _CLOSE]
+        if not len(part):
+            continue
         found = _projected(coefficients[part], samples[part], transform, inverse)
         coefficients[part] = _stepped(found, samples[part], inverse)
 

@@ -17,11 +17,11 @@ from facefx.video.fidelity import FidelityReport
 from facefx.video.fidelity_contract import Clause
 from facefx.video.still_exif import orientation_of
 from facefx.video.still_jpeg import Jpeg
-from facefx.video.still_kinds import TargetKind
+from facefx.video.still_kinds import TargetKind, checked_kind, read_bytes
 from facefx.video.still_meta import Metadata, MetadataPolicy
-from facefx.video.still_source import Container, Still, decode_samples, open_still, read_container
+from facefx.video.still_source import Container, Still, decode_samples, decoded_still, take_container
 
-__all__ = ["JPEG_FLOOR_DB", "WEBP_FLOOR_DB", "Promise", "closeness", "verify_still"]
+__all__ = ["JPEG_FLOOR_DB", "WEBP_FLOOR_DB", "Promise", "closeness", "verify_bytes", "verify_still"]
 
 JPEG_FLOOR_DB = 50.0
 """PSNR of a JPEG against its source where no effect touched it; on real photos it is 60 to 90."""
@@ -63,22 +63,37 @@ def verify_still(promise: Promise, path: Path) -> FidelityReport:
 
     A breach raises nothing: it is in the report.
     """
+    try:
+        data, _ = read_bytes(path)
+    except FacefxError as error:
+        return _unreadable(promise, path, error)
+    return verify_bytes(promise, data, path)
+
+
+def verify_bytes(promise: Promise, data: bytes, path: Path) -> FidelityReport:
+    """The same of a photo whose bytes are at hand. path: its name, for the report."""
     source = str(promise.source.path)
     try:
-        container, kind = read_container(path)
+        kind = checked_kind(data, path)
+        container = take_container(data, kind, path)
         seen, alpha = _decoded(promise, container, path)
     except FacefxError as error:
-        return FidelityReport(source, str(path), (Clause("readable", False, "a photo", str(error)),))
+        return _unreadable(promise, path, error)
     clauses = [Clause("kind", kind == promise.target, promise.target, kind)]
     clauses += _about(promise, container)
     clauses += _pixels(promise, seen, alpha)
     return FidelityReport(source, str(path), tuple(clauses))
 
 
+def _unreadable(promise: Promise, path: Path, error: FacefxError) -> FidelityReport:
+    clause = Clause("readable", False, "a photo", str(error))
+    return FidelityReport(str(promise.source.path), str(path), (clause,))
+
+
 def _decoded(promise: Promise, container: Container, path: Path) -> tuple[Planes, NDArray[Any] | None]:
     """What was written as the planes, or the samples as planes, in which it was edited."""
     if promise.edited.samples is None:
-        again = open_still(path, promise.target)
+        again = decoded_still(container, promise.target, path, promise.target)
         return again.planes, again.alpha
     samples, alpha = decode_samples(container, path)
     return _split(samples), alpha

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Strip", "Table", "encode_scan", "make_tables"]
+__all__ = ["Strip", "Table", "encode_scan"]
 
 Ints = NDArray[np.int64]
 _ZRL, _EOB = 0xF0, 0x00
@@ -58,104 +59,120 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class _Items:
-    """Symbols of a strip in order: the symbol, its table (2 · class + group), extra bits and how many."""
+    """What is coded of a strip, in order: every DC, every level, and runs of sixteen zeros between.
 
-    symbol: Ints
-    table: Ints
-    extra: Ints
-    width: Ints
+    row: 256 · table + symbol. extra: a value's own bits, and how many. ends: indices of items behind which
+    their block ends early; end_row: of the mark that says so.
+    """
+
+    row: NDArray[np.int16]
+    extra: NDArray[np.uint16]
+    width: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    end_row: NDArray[np.int16]
+
+    def counts(self) -> NDArray[np.int64]:
+        """(4, 256): how often each table codes each symbol."""
+        rows = np.bincount(self.row, minlength=1024) + np.bincount(self.end_row, minlength=1024)
+        return rows.reshape(4, 256)
 
 
-def make_tables(strips: Iterable[Strip]) -> dict[int, Table]:
-    """The best tables for these strips: 0 DC of luma, 1 DC of the rest, 2 and 3 AC."""
-    counts = np.zeros((4, 256), np.int64)
-    for strip in strips:
-        items = _items(strip)
-        counts += np.bincount(items.table * 256 + items.symbol, minlength=1024).reshape(4, 256)
-    return {number: _best(counts[number].tolist()) for number in range(4) if counts[number].any()}
+def encode_scan(strips: Iterable[Strip]) -> tuple[dict[int, Table], bytes]:
+    """Code all strips as one scan, stuffed and padded, with the best tables for them.
 
-
-def encode_scan(strips: Iterable[Strip], tables: dict[int, Table]) -> bytes:
-    """Code all strips as one scan, stuffed and padded."""
-    codes, lengths = np.zeros((4, 256), np.int64), np.zeros((4, 256), np.int64)
+    The tables: 0 DC of luma, 1 DC of the rest, 2 and 3 AC.
+    """
+    parts = [_items(strip) for strip in strips]
+    counts = np.sum([items.counts() for items in parts], axis=0)
+    tables = {number: _best(counts[number].tolist()) for number in range(4) if counts[number].any()}
+    codes, lengths = np.zeros((4, 256), np.uint64), np.zeros((4, 256), np.int64)
     for number, table in tables.items():
         codes[number], lengths[number] = table.codes()
-    parts: list[bytes] = []
+    return tables, _coded(parts, codes.reshape(-1), lengths.reshape(-1))
+
+
+def _coded(parts: Iterable[_Items], codes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> bytes:
+    packed: list[bytes] = []
     rest, rest_width = 0, 0
-    for strip in strips:
-        items = _items(strip)
-        code = codes[items.table, items.symbol] << items.width | items.extra
-        width = lengths[items.table, items.symbol] + items.width
-        packed, rest, rest_width = _pack(
-            np.concatenate([[rest], code]), np.concatenate([[rest_width], width])
-        )
-        parts.append(packed)
+    for items in parts:
+        code = codes[items.row] << items.width
+        code |= items.extra
+        width = lengths[items.row] + items.width
+        # A block's end is coded with its last item: at most 16 + 11 + 16 bits.
+        end_length = lengths[items.end_row]
+        code[items.ends] = code[items.ends] << end_length.astype(np.uint64) | codes[items.end_row]
+        width[items.ends] += end_length
+        if rest_width:
+            code, width = np.insert(code, 0, rest), np.insert(width, 0, rest_width)
+        whole, rest, rest_width = _pack(code, width)
+        packed.append(whole)
     if rest_width:
         padding = 8 - rest_width
-        parts.append(bytes((rest << padding | (1 << padding) - 1,)))
-    return b"".join(parts).replace(b"\xff", b"\xff\0")
-
-
-def _bit_length(values: Ints) -> Ints:
-    """How many bits each magnitude needs; exact: float64 holds the integers."""
-    return np.asarray(np.frexp(np.abs(values).astype(np.float64))[1], np.int64)
+        packed.append(bytes((rest << padding | (1 << padding) - 1,)))
+    return b"".join(packed).replace(b"\xff", b"\xff\0")
 
 
 def _items(strip: Strip) -> _Items:
     """Work out a strip's symbols: a DC, its runs and levels, an end of block where zeros follow."""
-    blocks = strip.coefficients
-    n = len(blocks)
-    group = (strip.plane > 0).astype(np.int64)
-    row, column = np.nonzero(blocks[:, 1:])
-    level = blocks[row, column + 1].astype(np.int64)
-    first = np.ones(len(row), bool)
-    first[1:] = row[1:] != row[:-1]
-    before = np.where(first, -1, np.concatenate([[0], column[:-1]])) if len(row) else column
-    run = column - before - 1
-    last = np.full(n, -1, np.int64)
-    last[row] = column  # the last assignment to a row is its last coefficient
-    ends = last < 62
-    per_level = (run >> 4) + 1
-    per_block = 1 + np.bincount(row, weights=per_level, minlength=n).astype(np.int64) + ends
-    start = np.cumsum(per_block) - per_block
-    total = int(per_block.sum())
-    # What is not overwritten below is a run of sixteen zeros.
-    symbol = np.full(total, _ZRL, np.int64)
-    table = np.repeat(group + 2, per_block)
-    extra, width = np.zeros(total, np.int64), np.zeros(total, np.int64)
-    dc = blocks[:, 0].astype(np.int64)
-    symbol[start] = width[start] = _bit_length(dc)
-    table[start] = group
-    extra[start] = _extra(dc, width[start])
-    so_far = np.cumsum(per_level)
-    base = so_far[first] - per_level[first]
-    at = start[row] + so_far - np.repeat(base, np.diff(np.append(np.flatnonzero(first), len(row))))
-    size = _bit_length(level)
-    symbol[at] = (run & 15) << 4 | size
-    extra[at], width[at] = _extra(level, size), size
-    symbol[(start + per_block - 1)[ends]] = _EOB
-    return _Items(symbol, table, extra, width)
+    flat = strip.coefficients.reshape(-1)
+    group = (strip.plane > 0).astype(np.int16) << 8
+    coded = flat != 0
+    coded[::64] = True  # a DC is coded whatever it is
+    at = np.flatnonzero(coded)
+    value = flat[at]
+    sizes, extras = _value_bits()
+    index = value.view(np.uint16)
+    width, extra = sizes[index], extras[index]
+    run = (np.diff(at, prepend=-1) - 1).astype(np.int16)
+    dc = np.flatnonzero((at & 63) == 0)
+    run[dc] = 0
+    row = group[at >> 6]
+    row += (run & 15) << 4
+    row += width
+    row += 512
+    row[dc] -= 512
+    last = np.append(dc[1:], len(at)) - 1
+    early = np.flatnonzero((at[last] & 63) < 63)
+    ends, end_row = last[early], group[early] + (512 + _EOB)
+    long = np.flatnonzero(run > 15)
+    if not len(long):
+        return _Items(row, extra, width, ends, end_row)
+    times = run[long] >> 4
+    before = np.repeat(long, times)
+    zeros = np.repeat(row[long] & ~255 | _ZRL, times)
+    ends = ends + np.searchsorted(before, ends, side="right")
+    return _Items(
+        np.insert(row, before, zeros), np.insert(extra, before, 0), np.insert(width, before, 0), ends, end_row
+    )
 
 
-def _extra(value: Ints, size: Ints) -> Ints:
-    """A value's own bits: itself, or one's complement where it is negative. Source: T.81 F.1.2.1."""
-    return np.asarray(np.where(value < 0, value + (1 << size) - 1, value))
+@cache
+def _value_bits() -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """(65536,) size and own bits of each int16, by its bits as uint16. Source: T.81 F.1.2.1."""
+    value = np.arange(1 << 16).astype(np.uint16).view(np.int16).astype(np.int64)
+    size = np.asarray(np.frexp(np.abs(value).astype(np.float64))[1], np.int64)  # exact: float64 holds them
+    bits = np.where(value < 0, value + (1 << size) - 1, value)
+    return size.astype(np.uint8), bits.astype(np.uint16)
 
 
-def _pack(code: Ints, width: Ints) -> tuple[bytes, int, int]:
-    """Put codes of at most 32 bits one behind the other: whole bytes, and the bits that are left."""
+def _pack(code: NDArray[np.uint64], width: NDArray[np.int64]) -> tuple[bytes, int, int]:
+    """Put codes of at most 64 bits, none of 0, one behind the other: whole bytes, and the bits that are left."""
     end = np.cumsum(width)
-    start = end - width
     total = int(end[-1])
-    words = np.zeros(total // 32 + 2, np.uint64)
-    window = code.astype(np.uint64) << (64 - width - (start & 31)).astype(np.uint64)
-    window[width == 0] = 0
-    index = start >> 5
-    edge = np.flatnonzero(np.concatenate([[True], index[1:] != index[:-1]]))
-    # Bits never overlap, so that adding is joining.
-    words[index[edge]] += np.add.reduceat(window >> np.uint64(32), edge)
-    words[index[edge] + 1] += np.add.reduceat(window & np.uint64(0xFFFFFFFF), edge)
-    raw = words.astype(">u4").tobytes()
+    start = end - width
+    index = start >> 6
+    room = 64 - (start & 63) - width
+    over = np.flatnonzero(room < 0)
+    beyond = -room[over]
+    room[over] = 0
+    high = code << room.astype(np.uint64)
+    high[over] = code[over] >> beyond.astype(np.uint64)
+    words = np.zeros(total // 64 + 2, np.uint64)
+    edge = np.flatnonzero(np.diff(index, prepend=-1))
+    words[index[edge]] = np.bitwise_or.reduceat(high, edge)
+    # The last code of a word is the only one that may reach into the next.
+    words[index[over] + 1] |= code[over] << (64 - beyond).astype(np.uint64)
+    raw = words.astype(">u8").tobytes()
     whole, left = total // 8, total % 8
     return raw[:whole], raw[whole] >> (8 - left) if left else 0, left
 
@@ -185,22 +202,15 @@ def _best(counts: Sequence[int]) -> Table:
 
 def _code_lengths(counts: list[int]) -> list[int]:
     """Lengths of an unlimited Huffman code. Source: T.81 figure K.1."""
-    frequency: list[Any] = list(counts)
     lengths = [0] * len(counts)
-    other = [-1] * len(counts)
-    while True:
-        alive = [i for i, count in enumerate(frequency) if count]
-        if len(alive) < 2:
-            return lengths
-        # The least frequent two; of equal ones the larger symbol, as the standard asks.
-        a, b = sorted(alive, key=lambda i: (frequency[i], -i))[:2]
-        frequency[a] += frequency[b]
-        frequency[b] = 0
-        for tree, joined in ((a, b), (b, None)):
-            node = tree
-            lengths[node] += 1
-            while other[node] >= 0:
-                node = other[node]
-                lengths[node] += 1
-            if joined is not None:
-                other[node] = joined
+    # The least frequent first; of equal ones the larger symbol, as the standard asks.
+    trees = [(count, -symbol, [symbol]) for symbol, count in enumerate(counts) if count]
+    heapify(trees)
+    while len(trees) > 1:
+        count, symbol, members = heappop(trees)
+        more, _, others = heappop(trees)
+        members = members + others
+        for member in members:
+            lengths[member] += 1
+        heappush(trees, (count + more, symbol, members))
+    return lengths

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facefx.values import Planes
 from facefx.video.still_clipped import settle_clipped
-from facefx.video.still_huffman import Strip, encode_scan, make_tables
+from facefx.video.still_huffman import Strip, encode_scan
 from facefx.video.still_jpeg import Component, Jpeg, Segment
 
 __all__ = ["JpegRecipe", "encode_jpeg", "fresh_recipe"]
@@ -36,6 +36,7 @@ _LUMA = (
 )  # fmt: skip
 _CHROMA = (17, 18, 18, 24, 21, 24, 47, 26, 26, 47, 99, 66, 56, 66, *[99] * 50)
 _STRIP_BLOCKS = 1 << 16
+_NEAR_BLOCKS = 1 << 10  # so many blocks, as float32 and transformed, stay in a core's own cache
 _AC_LIMIT, _DC_LIMIT = 1023, 1024
 _JFIF = Segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0")
 
@@ -78,9 +79,8 @@ def encode_jpeg(planes: Planes, size: tuple[int, int], recipe: JpegRecipe) -> Jp
         _quantised(plane, (grid[1] * part.v, grid[0] * part.h), recipe.tables[part.table], recipe.again)
         for plane, part in zip(planes, parts, strict=True)
     ]
-    strips = list(_strips(coefficients, parts, grid))
-    tables = make_tables(strips)
-    return Jpeg((_JFIF, *_segments(size, parts, recipe, tables, encode_scan(strips, tables))))
+    tables, coded = encode_scan(_strips(coefficients, parts, grid))
+    return Jpeg((_JFIF, *_segments(size, parts, recipe, tables, coded)))
 
 
 def _alone(part: Component) -> Component:
@@ -106,18 +106,28 @@ def _quantised(
     if missing != ((0, 0), (0, 0)):
         plane = np.pad(plane, missing, mode="edge")
     transform = _transform(table)
-    out = np.empty((rows, columns, 64), np.int16)
-    step = max(1, _STRIP_BLOCKS // columns)
+    out = np.empty((rows * columns, 64), np.int16)
+    cut: list[tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]] = []
+    step = max(1, _NEAR_BLOCKS // columns)
     for top in range(0, rows, step):
-        lines = plane[top * 8 : min(top + step, rows) * 8, : columns * 8]
-        cells = lines.reshape(-1, 8, columns, 8).transpose(0, 2, 1, 3).reshape(-1, 64)
-        samples = cells.astype(np.float32) - 128
-        steps = np.rint(samples @ transform)
-        if again:
-            settle_clipped(steps, samples, transform, np.array(table))
+        lines = np.ascontiguousarray(plane[top * 8 : min(top + step, rows) * 8, : columns * 8])
+        # Eight samples of a line are moved as one number.
+        eights = lines.view(np.uint64).reshape(-1, 8, columns).transpose(0, 2, 1)
+        cells = np.ascontiguousarray(eights).view(np.uint8).reshape(-1, 64)
+        samples = cells.astype(np.float32)
+        samples -= 128
+        steps = samples @ transform
+        np.rint(steps, out=steps)
+        if again and (lines.min() == 0 or lines.max() == 255):
+            where = np.flatnonzero(((cells == 0) | (cells == 255)).any(axis=1))
+            cut.append((where + top * columns, samples[where], steps[where]))
         np.clip(steps, -_DC_LIMIT, _AC_LIMIT, out=steps)
-        out[top : top + step] = steps.reshape(-1, columns, 64)
-    return out
+        out[top * columns : top * columns + len(steps)] = steps
+    if cut:
+        where, samples, steps = (np.concatenate(parts) for parts in zip(*cut, strict=True))
+        settle_clipped(steps, samples, transform, np.array(table))
+        out[where] = np.clip(steps, -_DC_LIMIT, _AC_LIMIT)
+    return out.reshape(rows, columns, 64)
 
 
 def _strips(

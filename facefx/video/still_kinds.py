@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from facefx.errors import DamagedError, SourceError, UnsupportedError
+from facefx.errors import DamagedError, SourceError, TooLargeError, UnsupportedError
 from facefx.video.guard import Limits, foreign_errors
 
 __all__ = [
-    "STILL_LIMITS", "STILL_SUFFIXES", "StillKind", "TargetKind", "check_pixels", "cut_short", "is_photo_head",
-    "kind_of", "read_bytes", "target_kind", "writable_suffix",
+    "STILL_LIMITS",
+    "STILL_SUFFIXES",
+    "StillKind",
+    "TargetKind",
+    "check_pixels",
+    "checked_kind",
+    "cut_short",
+    "is_photo_head",
+    "kind_of",
+    "read_bytes",
+    "target_kind",
+    "writable_suffix",
 ]  # fmt: skip
 
 StillKind = Literal["jpeg", "png", "webp", "heif"]
@@ -109,25 +119,33 @@ def read_bytes(path: Path) -> tuple[bytes, StillKind]:
             raise SourceError(f"{path}: expected a regular file with a photo; name one")
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
+    return data, checked_kind(data, path)
+
+
+def checked_kind(data: bytes, path: Path) -> StillKind:
+    """Say what kind of photo a whole file is. path: its name, for messages.
+
+    Raises SourceError for what is none, UnsupportedError by name for a kind that is not carried.
+    """
     if not data:
         raise SourceError(f"{path}: is empty (0 bytes), expected a photo; export it again")
     if len(data) > _MAX_BYTES:
-        raise UnsupportedError(f"{path}: is larger than {_MAX_BYTES >> 20} MB, the most that a photo may be")
+        raise TooLargeError(f"{path}: is larger than {_MAX_BYTES >> 20} MB, the most that a photo may be")
     kind = kind_of(data[:_HEAD])
     if kind is None:
         raise _refusal(path, data)
-    return data, kind
+    return kind
 
 
 def check_pixels(path: Path, width: int, height: int, limits: Limits) -> None:
     """Refuse a picture without pixels or above the limit, before one of them is decoded.
 
-    Raises SourceError, UnsupportedError.
+    Raises SourceError, TooLargeError.
     """
     if width < 1 or height < 1:
         raise SourceError(f"{path}: says that it is {width}x{height} pixels; get a better copy")
     if width * height > limits.max_pixels:
-        raise UnsupportedError(
+        raise TooLargeError(
             f"{path}: {width}x{height} = {width * height} pixels, limit {limits.max_pixels}; shrink it first"
         )
 

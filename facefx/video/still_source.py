@@ -24,7 +24,14 @@ from facefx.video.guard import Limits
 from facefx.video.still_exif import orientation_of
 from facefx.video.still_heif import Heif, read_heif
 from facefx.video.still_jpeg import Jpeg, read_jpeg
-from facefx.video.still_kinds import STILL_LIMITS, StillKind, TargetKind, check_pixels, read_bytes
+from facefx.video.still_kinds import (
+    STILL_LIMITS,
+    StillKind,
+    TargetKind,
+    check_pixels,
+    checked_kind,
+    read_bytes,
+)
 from facefx.video.still_pixels import Samples, pasted_samples, planes_of
 from facefx.video.still_png import Png, check_whole, read_png
 from facefx.video.still_webp import WebP, read_webp
@@ -32,7 +39,10 @@ from facefx.video.still_webp import WebP, read_webp
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-__all__ = ["Container", "Still", "decode_samples", "open_still", "read_container", "still_of", "turn_of"]
+__all__ = [
+    "Container", "Still", "decode_samples", "decoded_still", "open_still", "read_container", "still_of",
+    "take_container", "turn_of",
+]  # fmt: skip
 
 Container = Jpeg | Png | WebP | Heif
 
@@ -136,6 +146,14 @@ def read_container(path: Path, limits: Limits = STILL_LIMITS) -> tuple[Container
     Raises SourceError, DamagedError, UnsupportedError.
     """
     data, kind = read_bytes(path)
+    return take_container(data, kind, path, limits), kind
+
+
+def take_container(data: bytes, kind: StillKind, path: Path, limits: Limits = STILL_LIMITS) -> Container:
+    """Read a photo's file from its bytes, without decoding a pixel. path: its name, for messages.
+
+    Raises SourceError, DamagedError, UnsupportedError, TooLargeError.
+    """
     readers: dict[StillKind, Callable[[bytes, Path], Container]] = {
         "jpeg": read_jpeg,
         "png": read_png,
@@ -144,7 +162,7 @@ def read_container(path: Path, limits: Limits = STILL_LIMITS) -> tuple[Container
     }
     container = readers[kind](data, path)
     check_pixels(path, *container.size, limits)
-    return container, kind
+    return container
 
 
 def open_still(
@@ -157,15 +175,27 @@ def open_still(
     Raises SourceError, DamagedError for a file that does not decode whole, UnsupportedError.
     """
     container, kind = read_container(path, limits)
-    return still_of(container, kind, path, target, lossless=lossless)
+    return decoded_still(container, kind, path, target, lossless=lossless)
 
 
 def still_of(
+    data: bytes, path: Path, target: TargetKind, *, lossless: bool = False, limits: Limits = STILL_LIMITS
+) -> Still:
+    """The same of a photo whose bytes are at hand. path: its name, for messages.
+
+    Raises what open_still raises.
+    """
+    kind = checked_kind(data, path)
+    container = take_container(data, kind, path, limits)
+    return decoded_still(container, kind, path, target, lossless=lossless)
+
+
+def decoded_still(
     container: Container, kind: StillKind, path: Path, target: TargetKind, *, lossless: bool = False
 ) -> Still:
-    """Decode a photo that was read, and whose size was checked; path: what messages call it.
+    """Decode a photo of which the file has been read; see open_still.
 
-    Raises DamagedError for what does not decode whole, UnsupportedError.
+    Raises DamagedError for a file that does not decode whole, UnsupportedError.
     """
     if kind == target and not lossless:
         if isinstance(container, Jpeg) and not container.is_rgb:

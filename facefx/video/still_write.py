@@ -32,8 +32,10 @@ class Written:
     exact: bool
 
 
-def untouched(still: Still, policy: MetadataPolicy) -> Written:
+def untouched(still: Still, policy: MetadataPolicy, data: bytes | None = None) -> Written:
     """The source's own file: byte for byte, unless the policy leaves something out.
+
+    data: the file, where it is at hand; otherwise it is read again.
 
     Raises SourceError where it can no longer be read.
     """
@@ -42,7 +44,7 @@ def untouched(still: Still, policy: MetadataPolicy) -> Written:
     if removed:
         how, data = "the source's own coded picture", container.to_bytes()
     else:  # what the container leaves open, such as fill bytes, stays as it is too
-        how, data = "the source's own bytes", read_bytes(still.path)[0]
+        how, data = "the source's own bytes", data or read_bytes(still.path)[0]
     return Written(data, how, container.metadata, removed, exact=True)
 
 

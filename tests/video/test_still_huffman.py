@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from still_makers import Pixels, scene
 from still_readers import jpeg_planes, jpeg_segments, psnr, rgb_of
 
-from facefx.video.still_huffman import Strip, Table, encode_scan, make_tables
+from facefx.video.still_huffman import Strip, Table, encode_scan
 from facefx.video.still_jpeg import Component
 from facefx.video.still_jpeg_code import JpegRecipe, encode_jpeg, fresh_recipe
 
@@ -78,8 +78,7 @@ def strip(blocks: NDArray[np.int16], planes: int = 3) -> Strip:
 
 
 def check(strips: list[Strip]) -> None:
-    tables = make_tables(strips)
-    coded = encode_scan(strips, tables)
+    tables, coded = encode_scan(strips)
     wanted = np.concatenate([one.coefficients for one in strips])
     planes = np.concatenate([one.plane for one in strips])
     assert np.array_equal(np.array(list(blocks_in(coded, tables, planes))), wanted)
@@ -127,7 +126,7 @@ def test_codes_are_no_longer_than_sixteen_bits_however_rare_a_symbol_is() -> Non
     for (run, size), count in zip(symbols, counts, strict=True):
         blocks[at : at + count, 1 + run] = 1 << (size - 1)
         at += count
-    table = make_tables([strip(blocks, 1)])[2]
+    table = encode_scan([strip(blocks, 1)])[0][2]
     codes = codes_of(table)
     assert sorted(codes.values()) == sorted({0, *(run << 4 | size for run, size in symbols)})
     assert max(map(len, codes)) == 16
@@ -139,7 +138,7 @@ def test_codes_are_no_longer_than_sixteen_bits_however_rare_a_symbol_is() -> Non
 def test_frequent_symbols_get_the_short_codes() -> None:
     blocks = np.zeros((1000, 64), np.int16)
     blocks[:900, 1], blocks[900:, 1] = 1, 3
-    codes = {symbol: code for code, symbol in codes_of(make_tables([strip(blocks, 1)])[2]).items()}
+    codes = {symbol: code for code, symbol in codes_of(encode_scan([strip(blocks, 1)])[0][2]).items()}
     assert len(codes[0x01]) < len(codes[0x02])
 
 
