@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
@@ -40,6 +40,12 @@ class Analyzer(Protocol):
         """Nothing more comes: return all that is left."""
 
 
+class _More(TypedDict):
+    anchor_pts: int | None
+    frame_period: Fraction | None
+    counted: tuple[int | None, int | None]
+
+
 def make_analyzer(
     detector: Detector,
     policy: FacePolicy | LivePolicy,
@@ -50,10 +56,10 @@ def make_analyzer(
     counted: tuple[int | None, int | None] = (None, None),
 ) -> Analyzer:
     """The analyzer that a policy asks for; see FaceAnalyzer and LiveAnalyzer."""
-    kind = LiveAnalyzer if isinstance(policy, LivePolicy) else FaceAnalyzer
-    return kind(  # type: ignore[operator, no-any-return]
-        detector, policy, format, anchor_pts=anchor_pts, frame_period=frame_period, counted=counted
-    )
+    more: _More = {"anchor_pts": anchor_pts, "frame_period": frame_period, "counted": counted}
+    if isinstance(policy, LivePolicy):
+        return LiveAnalyzer(detector, policy, format, **more)
+    return FaceAnalyzer(detector, policy, format, **more)
 
 
 @dataclass(slots=True)
@@ -93,6 +99,7 @@ class LiveAnalyzer:
         self._anchor = anchor_pts
         self.stats = AnalysisStats()
         self._policy = policy
+        self._cell: int | None = None
         self._begin_run()
         self.policy = policy
 
@@ -167,7 +174,7 @@ class LiveAnalyzer:
         self._before: _Before | None = None
         self._signature: Signature | None = None
         self._newest: int | None = None
-        self._cell: int | None = None
+        self._cell = None
 
     def _new_tracks(self) -> LiveTracks:
         return LiveTracks(self._policy, self._clock, self._size, self._number)

@@ -63,7 +63,8 @@ class LivePolicy:
             )
         if self.look_interval_s > self.hold_s:
             raise ConfigError(
-                f"live face policy: look_interval_s {self.look_interval_s} must not exceed hold_s {self.hold_s}"
+                f"live face policy: look_interval_s must not exceed hold_s {self.hold_s}, "
+                f"got {self.look_interval_s}"
             )
 
     @classmethod
@@ -75,19 +76,11 @@ class LivePolicy:
         """
         high = changes.get("high", START.get(name, START["yunet"]))
         low = changes.get("low", _LOW)
-        fitting = {
-            "low": low,
-            "high": high,
-            "again": max(low, min(_AGAIN, high)),
-            "sure": max(_sure(name), high),
-        }
+        again, sure = max(low, min(_AGAIN, high)), max(SURE.get(name, SURE["yunet"]), high)
+        fitting = {"low": low, "high": high, "again": again, "sure": sure}
         return cls(**{**fitting, **changes})  # type: ignore[arg-type]
 
     @property
     def look_ahead_s(self) -> float:
         """How much later than a frame the newest one must be for its faces to be final: not at all."""
         return 0.0
-
-
-def _sure(name: str) -> float:
-    return SURE.get(name, SURE["yunet"])

@@ -171,9 +171,9 @@ class LiveTracks:
                 tracks.remove(i)
                 left.remove(j)
                 self._take(self.alive[i], sights[j])
-        for i, j in self._runners(pts, tracks, [sights[j] for j in sorted(left)]):
-            self._take(self.alive[i], j)
-            left = {k for k in left if sights[k] is not j}
+        for i, runner in self._runners(pts, tracks, [sights[j] for j in sorted(left)]):
+            self._take(self.alive[i], runner)
+            left = {j for j in left if sights[j] is not runner}
         return [sights[j] for j in sorted(left)]
 
     def _badness(self, track: LiveTrack, sight: Seen) -> float | None:

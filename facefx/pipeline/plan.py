@@ -245,8 +245,8 @@ def _live_interval_s(config: RunConfig) -> float:
         return config.policy.look_interval_s if given else BEAUTY_INTERVAL_S
     if given:
         raise ConfigError(
-            "policy.look_interval_s cannot be set where policy.look is live and faces are hidden: every frame "
-            "is looked at then; leave it out"
+            "policy.look_interval_s cannot be set where policy.look is live and faces are hidden: "
+            "every frame is looked at then; leave it out"
         )
     return 0.0
 

@@ -61,7 +61,7 @@ class DecodeStage:
 
 
 class DetectStage:
-    """Frames → faces: looks where it must, tracks and fills; keeps frames back as far as its policy looks ahead.
+    """Frames → faces: looks where it must, tracks and fills; keeps back what its policy looks ahead.
 
     anchor_pts: where the grid of looks begins, for a stretch that is to give what the whole would.
     counted: lo ≤ pts < hi of the frames that `found` counts. nets: whose detector is used; otherwise its own.

@@ -259,7 +259,7 @@ def stopped(*_: Any, **__: Any) -> Any:
 
 STEPS: list[tuple[str, Any, type[BaseException]]] = [
     ("facefx.pipeline.stills.open_still", stopped, KeyboardInterrupt),
-    ("facefx.pipeline.stills.FaceAnalyzer.push", fails, RuntimeError),
+    ("facefx.faces.analyze.FaceAnalyzer.push", fails, RuntimeError),
     ("facefx.pipeline.stills.written", stopped, KeyboardInterrupt),
     ("facefx.pipeline.stills.verify_still", stopped, KeyboardInterrupt),
     ("pathlib.Path.write_bytes", no_room, SinkError),
