@@ -84,6 +84,8 @@ class H264Decoder:
         """
         check_bytes(data, self._rules.max_bytes)
         kinds = lengths_to_kinds(data, self._config) if self._avcc else kinds_of(data)
+        if not kinds:
+            raise SourceError("no H.264 in Annex B: no start code in a packet")
         if not any(is_picture(kind) for kind in kinds):
             self._keep(data)
             return None
