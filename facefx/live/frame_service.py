@@ -49,6 +49,7 @@ class FrameService:
             _Worker(ThreadPoolExecutor(1, thread_name_prefix=f"facefx-frames-{i}")) for i in range(workers)
         ]
         self._counts: Counter[str] = Counter()
+        self._running: set[OpenSession] = set()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -81,7 +82,9 @@ class FrameService:
             worker = min(self._workers, key=lambda worker: worker.sessions)
             worker.sessions += 1
             self._counts["opened"] += 1
-        return OpenSession(self, worker, settings)
+            session = OpenSession(self, worker, settings)
+            self._running.add(session)
+        return session
 
     @property
     def sessions(self) -> int:
@@ -96,11 +99,14 @@ class FrameService:
             return {"sessions": now, "places": self._most, **dict(self._counts)}
 
     def close(self) -> None:
-        """Let threads and nets go; what waits is cancelled, what is under work is waited for."""
+        """Close every session, and let threads and nets go; what is under work is waited for."""
         with self._lock:
             self._closed = True
+            running = list(self._running)
+        for session in running:
+            session.close()
         for worker in self._workers:
-            worker.pool.shutdown(wait=True, cancel_futures=True)
+            worker.pool.shutdown(wait=True)
             worker.nets.close()
 
     def _load(self, nets: Nets) -> None:
@@ -112,9 +118,10 @@ class FrameService:
     def _make_session(self, settings: FrameSettings, nets: Nets) -> FrameSession:
         return self._make(settings, self.served, nets)
 
-    def _left(self, worker: _Worker, counts: Counter[str]) -> None:
+    def _left(self, session: OpenSession, worker: _Worker, counts: Counter[str]) -> None:
         with self._lock:
             worker.sessions -= 1
+            self._running.discard(session)
             self._counts.update(counts)
 
 
@@ -177,4 +184,4 @@ class OpenSession:
             if session is not None:
                 session.close()
         finally:
-            self._service._left(self._worker, Counter() if session is None else session.counts)
+            self._service._left(self, self._worker, Counter() if session is None else session.counts)
