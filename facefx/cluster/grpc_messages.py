@@ -24,7 +24,7 @@ from facefx.live.frame_exchange import (
 from facefx.live.frames import FrameSettings
 from facefx.values import FaceSource
 
-__all__ = ["from_ask", "invalid", "read_chain_json", "to_ask", "to_reply"]
+__all__ = ["checked_chain", "from_ask", "invalid", "read_chain_json", "to_ask", "to_reply"]
 
 _CODINGS = MappingProxyType(
     {
@@ -100,10 +100,15 @@ def checked_chain(said: Any) -> tuple[Any, ...]:
 
     Raises Ended where it is no list of effects.
     """
-    entries = isinstance(said, list) and all(isinstance(entry, str | dict) for entry in said)
-    if not entries or not said:
+    if not isinstance(said, list) or not said or not all(_is_entry(entry) for entry in said):
         raise Ended("invalid", 'effects: expected a list of "name:param=value" or {"name": {"param": value}}')
     return tuple(said)
+
+
+def _is_entry(entry: Any) -> bool:
+    if isinstance(entry, dict):
+        return all(isinstance(params, dict) for params in entry.values())
+    return isinstance(entry, str)
 
 
 def invalid(where: str, error: ValidationError) -> Ended:
