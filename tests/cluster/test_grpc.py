@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -66,6 +66,7 @@ def test_h264_goes_in_and_comes_out_in_order_with_faces_and_times() -> None:
 
 def test_a_slow_server_holds_no_more_than_its_window_and_no_frame_waits_long() -> None:
     """Flow control alone let 123 frames queue before a server of 33 ms a frame, and the last waited 3.9 s."""
+
     async def conversation(server: GrpcServer, call: Call) -> None:
         await call.open(FrameSettings(coding="picture"))
         assert call.window == 2
@@ -73,7 +74,7 @@ def test_a_slow_server_holds_no_more_than_its_window_and_no_frame_waits_long() -
         own_s = statistics.median(result.seconds["total"] for result in call.results)
         p95_s = statistics.quantiles(call.taken_s, n=20)[-1]
         assert call.most_in_flight <= 2
-        assert 0.030 <= own_s
+        assert own_s >= 0.030
         assert p95_s <= 2.5 * own_s, (p95_s, own_s)
         assert await call.finish() == Code.OK
 
@@ -214,7 +215,7 @@ def test_what_is_no_message_of_ours_is_refused() -> None:
     [
         (pb.ClientMessage(), "empty message"),
         (pb.ClientMessage(credit=pb.Credit(credits=1)), "expected Open"),
-        (pb.ClientMessage(open=pb.Open(coding=9)), "coding"),
+        (pb.ClientMessage(open=pb.Open(coding=cast("pb.Coding", 9))), "coding"),
         (pb.ClientMessage(open=pb.Open(chain=pb.Chain(effects_json="{"))), "JSON"),
         (pb.ClientMessage(open=pb.Open(chain=pb.Chain(effects_json="[]"))), "list"),
         (pb.ClientMessage(open=pb.Open(chain=pb.Chain(effects_json='[{"solid": "x"}]'))), "list"),
@@ -235,7 +236,7 @@ def test_an_opening_that_cannot_be_right_says_what(message: Any, said: str) -> N
 
 def test_a_client_that_disappears_frees_its_place_while_its_frame_is_under_work() -> None:
     gate, going = threading.Event(), threading.Event()
-    finding = Finding(act=lambda pts: (going.set(), _wait(gate))[1])
+    finding = Finding(act=lambda pts: _held(going, gate))
     frames = service(finding, sessions=1)
 
     async def run() -> None:
@@ -289,7 +290,7 @@ def test_two_clients_at_once_get_their_own_frames() -> None:
     async def run() -> None:
         async with serving_at(frames) as server:
             got = await asyncio.gather(one(server, 0), one(server, 100))
-            assert got == [list(range(15)), list(range(100, 115))]
+            assert list(got) == [list(range(15)), list(range(100, 115))]
 
     with frames:
         asyncio.run(run())
@@ -315,7 +316,7 @@ def test_a_detector_that_fails_gives_a_covered_frame_and_the_next_is_fine() -> N
 
 def test_the_event_loop_answers_while_every_thread_works() -> None:
     gate, going = threading.Event(), threading.Event()
-    frames = service(Finding(act=lambda pts: (going.set(), _wait(gate))[1]))
+    frames = service(Finding(act=lambda pts: _held(going, gate)))
 
     async def run() -> None:
         async with serving_at(frames) as server, channel_to(server) as channel:
@@ -335,7 +336,7 @@ def test_the_event_loop_answers_while_every_thread_works() -> None:
 
 def test_a_server_that_drains_says_so_finishes_what_is_in_flight_and_stops() -> None:
     gate, going = threading.Event(), threading.Event()
-    frames = service(Finding(act=lambda pts: (going.set(), _wait(gate))[1]))
+    frames = service(Finding(act=lambda pts: _held(going, gate)))
 
     async def run() -> None:
         async with serving_at(frames, drain_s=10) as server, channel_to(server) as channel:
@@ -382,7 +383,9 @@ def certificate(folder: Path, name: str, issuer: str | None = None) -> tuple[Pat
     """A certificate for localhost and its key, signed by another one or by itself."""
     key, request, signed = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.pem"
     extension = folder / f"{name}.ext"
-    extension.write_text("subjectAltName=DNS:localhost\n" if issuer else "basicConstraints=critical,CA:TRUE\n")
+    extension.write_text(
+        "subjectAltName=DNS:localhost\n" if issuer else "basicConstraints=critical,CA:TRUE\n"
+    )
     make = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     sign = ["openssl", "x509", "-req", "-days", "2", "-in", str(request), "-extfile", str(extension)]
     by = ["-CA", f"{folder}/{issuer}.pem", "-CAkey", f"{folder}/{issuer}.key", "-CAcreateserial"]
@@ -445,9 +448,14 @@ def test_what_a_server_lacks_is_said_before_it_listens(tmp_path: Path) -> None:
 
     with service() as frames:
         missing = TlsFiles(certificate=tmp_path / "none.pem", key=tmp_path / "none.key")
-        with pytest.raises(ConfigError, match="none.key"):
+        with pytest.raises(ConfigError, match=r"none\.key"):
             asyncio.run(start(settings(tls=missing)))
         asyncio.run(taken())
+
+
+def _held(going: threading.Event, gate: threading.Event) -> None:
+    going.set()
+    _wait(gate)
 
 
 def _wait(gate: threading.Event) -> None:

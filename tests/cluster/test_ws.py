@@ -37,6 +37,7 @@ async def listening(frames: FrameService, rules: ExchangeRules) -> AsyncIterator
     app.include_router(router(WsSettings((SecretStr(TOKEN),), rules), frames))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()
         config = uvicorn.Config(app, log_level="error", ws="websockets-sansio", lifespan="off")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -47,7 +48,9 @@ async def listening(frames: FrameService, rules: ExchangeRules) -> AsyncIterator
             await running
 
 
-def talk(frames: FrameService, conversation: Talk, headers: dict[str, str] | None = None, **rules: Any) -> None:
+def talk(
+    frames: FrameService, conversation: Talk, headers: dict[str, str] | None = None, **rules: Any
+) -> None:
     """Run a conversation on a socket of its own, then see that its place is free."""
 
     async def run() -> None:
@@ -269,15 +272,20 @@ def test_a_beginning_that_cannot_be_right_says_why(said: str, code: int) -> None
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b"short", 4400), (b"\x07" + bytes(15), 4400), (packed(0, bytes(1001)), 1009), (packed(0, b"", pts=-1), None)],
+    [
+        (b"short", 4400),
+        (b"\x07" + bytes(15), 4400),
+        (packed(0, bytes(1001)), 1009),
+        (packed(0, b"", pts=-1), None),
+    ],
 )
 def test_a_frame_that_cannot_be_right_says_why(data: bytes, code: int | None) -> None:
     async def conversation(client: ClientConnection) -> None:
         await opened(client, PICTURES)
         await client.send(data)
         if code is None:
-            message = await client.recv()
-            assert HEADER.unpack_from(bytes(message))[1] == DROPPED
+            message = await client.recv(decode=False)
+            assert HEADER.unpack_from(message)[1] == DROPPED
         else:
             assert (await closed(client))[0] == code
 
@@ -326,7 +334,7 @@ def test_a_full_service_says_try_again_later() -> None:
 
 def test_a_client_that_disappears_frees_its_place_while_its_frame_is_under_work() -> None:
     gate, going = threading.Event(), threading.Event()
-    finding = Finding(act=lambda pts: (going.set(), _wait(gate))[1])
+    finding = Finding(act=lambda pts: _held(going, gate))
     frames = service(finding, sessions=1)
 
     async def run() -> None:
@@ -343,6 +351,11 @@ def test_a_client_that_disappears_frees_its_place_while_its_frame_is_under_work(
     with frames:
         asyncio.run(run())
     assert finding.seen == [0]
+
+
+def _held(going: threading.Event, gate: threading.Event) -> None:
+    going.set()
+    _wait(gate)
 
 
 def _wait(gate: threading.Event) -> None:

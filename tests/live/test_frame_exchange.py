@@ -35,9 +35,7 @@ class Carrier:
         self.drain = asyncio.Event()
         self._said: asyncio.Queue[Ask | None] = asyncio.Queue()
         self._heard: asyncio.Queue[Reply] = asyncio.Queue()
-        self.exchange = Exchange(
-            frames, ExchangeRules(**rules), self._said.get, self._heard.put, self.drain
-        )
+        self.exchange = Exchange(frames, ExchangeRules(**rules), self._said.get, self._heard.put, self.drain)
         self.running = asyncio.create_task(self.exchange.run())
 
     def say(self, *asks: Ask | None) -> None:

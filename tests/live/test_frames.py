@@ -33,10 +33,10 @@ def nets() -> Iterator[Nets]:
         yield nets
 
 
-def session(nets: Nets, finding: Finding | None = None, serves: Serving | None = None, **settings: Any) -> Any:
-    return FrameSession(
-        FrameSettings(**settings), serves or served(), nets, looking=finding or Finding()
-    )
+def session(
+    nets: Nets, finding: Finding | None = None, serves: Serving | None = None, **settings: Any
+) -> Any:
+    return FrameSession(FrameSettings(**settings), serves or served(), nets, looking=finding or Finding())
 
 
 def test_h264_frames_leave_as_they_come_one_by_one_and_numbered(nets: Nets) -> None:
@@ -134,7 +134,9 @@ def test_effects_change_with_the_next_frame_and_a_wrong_one_changes_nothing(nets
     assert bare[FACE].mean() < 120 < 220 < min(white[FACE].mean(), still[FACE].mean())
 
 
-@pytest.mark.parametrize("chain", ["image:path=/etc/passwd", "@/etc/passwd.yaml", {"net": {"path": "a.yaml"}}])
+@pytest.mark.parametrize(
+    "chain", ["image:path=/etc/passwd", "@/etc/passwd.yaml", {"net": {"path": "a.yaml"}}]
+)
 def test_no_client_opens_a_file_of_the_server(nets: Nets, chain: Any) -> None:
     with pytest.raises(EffectError, match=r"file|unknown preset"):
         session(nets, effects=(chain,))
@@ -233,7 +235,9 @@ def test_pictures_that_change_their_size_go_on_as_a_new_stream(nets: Nets) -> No
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 def test_a_picture_leaves_as_its_own_kind_in_its_own_colours(nets: Nets, suffix: str) -> None:
     across = np.linspace(0, 255, SIZE[0], dtype=np.uint8)
-    bgr = np.stack([np.broadcast_to(part, SIZE[::-1]) for part in (across, across[::-1], across // 2)], axis=2)
+    bgr = np.stack(
+        [np.broadcast_to(part, SIZE[::-1]) for part in (across, across[::-1], across // 2)], axis=2
+    )
     data = cv2.imencode(suffix, bgr, [cv2.IMWRITE_WEBP_QUALITY, 90])[1].tobytes()
     result = session(nets, coding="picture").push(data, 0)
     shown = cv2.imdecode(np.frombuffer(result.data, np.uint8), cv2.IMREAD_COLOR)
@@ -279,7 +283,9 @@ def test_faces_of_a_real_clip_keep_their_track_and_are_hidden(media: Path) -> No
             for face in result.faces:
                 x0, y0, x1, y1 = (round(side) for side in face.xyxy)
                 tracks.add(face.track_id)
-                middle = shown[(y0 + y1) // 2 - 40 : (y0 + y1) // 2 + 40, (x0 + x1) // 2 - 40 : (x0 + x1) // 2 + 40]
+                middle = shown[
+                    (y0 + y1) // 2 - 40 : (y0 + y1) // 2 + 40, (x0 + x1) // 2 - 40 : (x0 + x1) // 2 + 40
+                ]
                 assert middle.std() < 3
     assert len(tracks) == 1
 
