@@ -2,7 +2,8 @@
 
 Text messages are JSON control messages, by `type`. Client: open (token, coding, effects, select, timescale,
 config as base64, rotation, late_s, credits), update (number, effects, select), credit (credits), end. Server:
-opened (window, max_bytes), updated (number, refused). Binary messages are frames behind a small header, in
+opened (window, max_bytes), updated (number, refused). Without credits in open none are counted, and none may
+be sent. Binary messages are frames behind a small header, in
 network order:
 
     client  u8 version = 1, u8 flags, u16 credits, u32 number, i64 pts, then the coded frame
@@ -151,7 +152,7 @@ class _Talk:
             return _open(said)
         if kind == "update":
             effects = checked_chain(said.get("effects"))
-            return Update(_whole(said, "number"), effects, str(said.get("select", "all"))[:200])
+            return Update(_whole(said, "number"), effects, str(said.get("select", "all")))
         if kind == "credit":
             return Credit(_whole(said, "credits"))
         if kind == "end":

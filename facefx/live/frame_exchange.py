@@ -1,8 +1,8 @@
 """One client's conversation about its frames, whatever carries it: credits both ways, limits, and its end.
 
 A client sends Open, then frames, updates and credits. The server grants a window: so many frames may be
-without a result at any time, and one more ends the conversation. The client grants credits too: a result
-leaves only against one. So neither side ever holds more than it said, however slow the other one is.
+without a result at any time, and one more ends the conversation. The client may grant credits too: a result
+leaves only against one then. So neither side ever holds more than it said, however slow the other one is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from facefx.errors import FacefxError, ResourcesError, SourceError, UsageError
 from facefx.live.frame_service import FrameService, OpenSession
@@ -29,6 +29,8 @@ _log = logging.getLogger("facefx.live")
 Reason = Literal[
     "unauthenticated", "invalid", "overrun", "too_large", "deadline", "no_room", "draining", "internal"
 ]
+T = TypeVar("T")
+
 _MOST_CREDITS = 1024
 _MOST_UPDATES = 4
 
@@ -58,7 +60,7 @@ class ExchangeRules:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The first that a client says. credits: results it is ready to take; 0: as many as the window."""
+    """The first that a client says. credits: results it is ready to take; 0: those of all that it sends."""
 
     settings: FrameSettings
     credits: int = 0
@@ -141,8 +143,10 @@ class Exchange:
         self._drain = drain or asyncio.Event()
         self._pending: asyncio.Queue[_Pending | None] = asyncio.Queue()
         self._credits = 0
+        self._counted = False
         self._granted = asyncio.Event()
         self._heard = time.monotonic()
+        self._working = False
         self._updates = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -160,7 +164,9 @@ class Exchange:
         session = self._place(first.settings)
         try:
             await self._ready(session)
-            self._grant(first.credits or self._rules.window)
+            self._counted = first.credits > 0
+            if self._counted:
+                self._grant(first.credits)
             await self._send(Opened(self._rules.window, self._rules.max_bytes))
             await self._converse(session)
         finally:
@@ -245,6 +251,8 @@ class Exchange:
         self._pending.put_nowait((frame, done))
 
     def _grant(self, credits: int) -> None:
+        if not self._counted:
+            raise Ended("invalid", "credits, where Open named none: name some there, or never")
         if not 0 < credits <= _MOST_CREDITS - self._credits:
             raise Ended(
                 "invalid", f"{credits} credits: expected 1 or more, and at most {_MOST_CREDITS} in all"
@@ -269,25 +277,33 @@ class Exchange:
 
     async def _tell(self, frame: Frame, done: Future[FrameResult]) -> None:
         try:
-            result = await asyncio.wrap_future(done)
+            result = await self._worked(done)
         except SourceError as error:
             raise Ended("invalid", f"frame {frame.number}: {_line(error)}") from error
         except Exception as error:
             _log.error("frame %d failed: %s: %s", frame.number, type(error).__name__, _line(error))
             raise Ended("internal", f"frame {frame.number} failed; the server's log says why") from error
-        while not self._credits:
+        while self._counted and not self._credits:
             self._granted.clear()
             await self._granted.wait()
-        self._credits -= 1
+        self._credits -= self._counted
         # Before it leaves: the client may answer with a frame before the carrier tells us that it has gone.
         self.in_flight -= 1
         await self._send(Result(frame.number, result))
         self._rest()
 
+    async def _worked(self, done: Future[T]) -> T:
+        """Wait for what is under work; that is not the client's silence."""
+        self._working = True
+        try:
+            return await asyncio.wrap_future(done)
+        finally:
+            self._working, self._heard = False, time.monotonic()
+
     async def _tell_update(self, update: Update, done: Future[None]) -> None:
         refused = ""
         try:
-            await asyncio.wrap_future(done)
+            await self._worked(done)
         except UsageError as error:
             refused = _line(error)
         except FacefxError as error:
@@ -309,15 +325,10 @@ class Exchange:
             if now - began >= rules.longest_s:
                 raise Ended("deadline", f"a conversation lasts {rules.longest_s:g} s at most; connect again")
             silent_s = now - self._heard
-            if silent_s >= rules.idle_s and not self._at_work:
+            if silent_s >= rules.idle_s and not self._working:
                 raise Ended("deadline", f"nothing was heard for {rules.idle_s:g} s; connect again")
             left_s = min(rules.idle_s - silent_s, began + rules.longest_s - now)
             await asyncio.sleep(max(left_s, rules.idle_s / 10))
-
-    @property
-    def _at_work(self) -> bool:
-        """True while the client waits for us, and not we for its credits."""
-        return self.in_flight > 0 and self._credits > 0
 
     async def _leave(self) -> None:
         """Once the server drains, finish what is in flight and say good-bye."""

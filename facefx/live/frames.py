@@ -21,7 +21,7 @@ from facefx.effects.effect import EffectSpec
 from facefx.effects.kernels import use_one_thread
 from facefx.effects.presets import read_chain
 from facefx.effects.remote import check_remote
-from facefx.errors import InputError, SourceError
+from facefx.errors import EffectError, InputError, SourceError
 from facefx.faces.analysis import Analysis
 from facefx.faces.landmarker import FaceLandmarker
 from facefx.live.frame_look import Finder, make_finder
@@ -33,6 +33,7 @@ from facefx.video.frame_codec import CodecRules, Coded, Coding, Received, open_c
 __all__ = ["FrameResult", "FrameSession", "FrameSettings", "Serving", "cover_whole", "serving"]
 
 _log = logging.getLogger("facefx.live")
+_MOST_SELECT = 200
 
 
 class FrameSettings(BaseModel):
@@ -44,7 +45,9 @@ class FrameSettings(BaseModel):
     effects: tuple[str | dict[str, dict[str, Any]], ...] = Field(
         ("solid",), description="the chain, as in a settings file; files cannot be named"
     )
-    select: str = Field("all", max_length=200, description="which faces, for effects that do not say so")
+    select: str = Field(
+        "all", max_length=_MOST_SELECT, description="which faces, for effects that do not say so"
+    )
     timescale: int = Field(90_000, ge=1, le=1_000_000_000, description="ticks of pts in a second")
     config: bytes = Field(b"", max_length=65_536, description="the avcC of an avcc stream")
     rotation: int = Field(
@@ -268,6 +271,8 @@ class FrameSession:
 
 
 def _remote_chain(entries: Sequence[str | dict[str, dict[str, Any]]], select: str) -> tuple[EffectSpec, ...]:
+    if len(select) > _MOST_SELECT:
+        raise EffectError(f"select has {len(select)} characters, at most {_MOST_SELECT}")
     check_remote(entries)
     return read_chain(entries, select)
 

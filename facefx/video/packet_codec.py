@@ -65,9 +65,6 @@ class H264Decoder:
             raise SourceError(
                 "an avcc stream needs its parameter sets (avcC) as config; send them, or use h264"
             )
-        self._begin()
-
-    def _begin(self) -> None:
         context: Any = av.CodecContext.create("h264", "r")
         context.thread_count = 1
         context.flags |= int(Flags.low_delay)
@@ -75,6 +72,11 @@ class H264Decoder:
         if self._config:
             context.extradata = self._config
         self._context = context
+        self._waits = True
+
+    def _begin_anew(self) -> None:
+        """Forget pictures, and keep parameter sets."""
+        self._context.flush_buffers()
         self._waits = True
 
     def decode(self, data: bytes, pts: int) -> VideoFrame | None:
@@ -94,7 +96,7 @@ class H264Decoder:
         data, self._apart = self._apart + data, b""
         frames = self._decoded(data, pts)
         if len(frames) != 1:
-            self._begin()
+            self._begin_anew()
             raise UnsupportedError(
                 f"a packet gave {len(frames)} pictures, expected 1: send one picture a packet, without "
                 "B-frames (x264: tune zerolatency)"
@@ -118,7 +120,7 @@ class H264Decoder:
         try:
             return list(self._context.decode(packet))
         except (av.error.FFmpegError, ValueError) as error:
-            self._begin()
+            self._begin_anew()
             raise SourceError(
                 f"{_WHERE} at pts {pts} cannot be decoded: it is damaged, no H.264, or of more than "
                 f"{self._rules.max_pixels} pixels; go on with a key frame"

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -32,6 +32,7 @@ class Call:
 
     call: Any
     window: int = 0
+    counted: bool = False
     results: list[Any] = field(default_factory=list)
     most_in_flight: int = 0
     taken_s: list[float] = field(default_factory=list)
@@ -48,7 +49,7 @@ class Call:
         await self.say(Open(settings or FrameSettings(), credits))
         opened = await self.hear()
         assert isinstance(opened, pb.Opened), opened
-        self.window = opened.window
+        self.window, self.counted = opened.window, credits > 0
         return opened
 
     async def stream(self, frames: Sequence[Frame]) -> None:
@@ -58,7 +59,7 @@ class Call:
             while len(sent) - len(self.results) >= self.window:
                 await self._take(sent)
             sent.append(time.perf_counter())
-            await self.call.write(from_ask(Frame(frame.number, frame.pts, frame.data, frame.key_frame, 1)))
+            await self.call.write(from_ask(replace(frame, credits=int(self.counted))))
             self.most_in_flight = max(self.most_in_flight, len(sent) - len(self.results))
         while len(self.results) < len(sent):
             await self._take(sent)

@@ -81,7 +81,7 @@ async def heard(client: ClientConnection) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def packed(number: int, data: bytes, *, flags: int = 0, credits: int = 1, pts: int | None = None) -> bytes:
+def packed(number: int, data: bytes, *, flags: int = 0, credits: int = 0, pts: int | None = None) -> bytes:
     return HEADER.pack(VERSION, flags, credits, number, number * TICKS if pts is None else pts) + data
 
 
@@ -184,7 +184,7 @@ def test_results_leave_only_against_credits() -> None:
     async def conversation(client: ClientConnection) -> None:
         await opened(client, {**PICTURES, "credits": 1})
         for number in range(2):
-            await client.send(packed(number, jpeg(number), credits=0))
+            await client.send(packed(number, jpeg(number)))
         assert (await result(client))[0] == 0
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.recv(), 0.2)

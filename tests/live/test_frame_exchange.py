@@ -42,6 +42,10 @@ class Carrier:
         for ask in asks:
             self._said.put_nowait(ask)
 
+    def full_after(self, replies: int) -> None:
+        """The carrier takes so many replies until somebody hears them."""
+        self._heard._maxsize = replies  # type: ignore[attr-defined]
+
     async def hear(self) -> Reply:
         return await asyncio.wait_for(self._heard.get(), 10)
 
@@ -129,10 +133,34 @@ def test_no_result_leaves_without_the_clients_credit() -> None:
 @pytest.mark.parametrize("credits", [0, 5000])
 def test_credits_that_cannot_be_are_refused(credits: int) -> None:
     async def talk(carrier: Carrier) -> None:
-        carrier.say(Open(FrameSettings()), Credit(credits))
+        carrier.say(Open(FrameSettings(), 1), Credit(credits))
         assert (await carrier.end()).reason == "invalid"
 
     converse(talk)
+
+
+def test_credits_are_counted_from_the_beginning_or_never() -> None:
+    async def counted(carrier: Carrier) -> None:
+        carrier.say(Open(FrameSettings()), *frames_of(2), None)
+        assert [type(await carrier.hear()) for _ in range(3)] == [Opened, Result, Result]
+
+    async def named_late(carrier: Carrier) -> None:
+        carrier.say(Open(FrameSettings()), Credit(1))
+        assert (await carrier.end()).reason == "invalid"
+
+    converse(counted)
+    converse(named_late)
+
+
+def test_a_client_that_reads_nothing_is_silent_while_results_wait_for_it() -> None:
+    """The carrier takes no more: one result is stuck in it, and another frame is in flight."""
+
+    async def talk(carrier: Carrier) -> None:
+        carrier.full_after(1)
+        carrier.say(Open(FrameSettings()), *frames_of(2))
+        assert (await carrier.end()).reason == "deadline"
+
+    converse(talk, idle_s=0.1)
 
 
 def test_an_update_acts_between_the_frames_that_it_came_between() -> None:

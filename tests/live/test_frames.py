@@ -174,6 +174,16 @@ def test_a_damaged_packet_costs_frames_up_to_the_next_key_frame_and_not_the_stre
     assert dropped == ["", "undecodable", "undecodable", ""]
 
 
+def test_parameter_sets_that_came_once_are_still_known_after_damage(nets: Nets) -> None:
+    headers, sent = packets(range(2), separate=True)
+    frames, reader = session(nets), Reader()
+    spoilt = b"\0\0\0\1\x41" + b"\xff" * 60
+    given = [headers, sent[0], spoilt, sent[0]]
+    results = [frames.push(data, number * TICKS) for number, data in enumerate(given)]
+    assert [bool(result.dropped) for result in results] == [True, False, True, False]
+    assert [number_of(reader.luma(results[i].data)) for i in (1, 3)] == [0, 0]
+
+
 def test_a_stream_that_begins_without_a_key_frame_waits_for_one(nets: Nets) -> None:
     _, sent = packets(range(3))
     frames = session(nets)
