@@ -192,7 +192,6 @@ class H264Encoder:
             "bf": "0",
             "crf": f"{rules.crf:g}",
             "g": str(rules.key_every),
-            "forced-idr": "1",
         }
         try:
             context.open()

@@ -267,15 +267,16 @@ def test_a_frame_that_takes_long_is_not_the_clients_silence() -> None:
     gate = threading.Event()
 
     async def talk(carrier: Carrier) -> None:
-        carrier.say(Open(FrameSettings()), *frames_of(1), None)
+        carrier.say(Open(FrameSettings()), *frames_of(1))
         await carrier.hear()
-        timer = threading.Timer(0.3, gate.set)
+        timer = threading.Timer(0.6, gate.set)
         timer.start()
         assert isinstance(await carrier.hear(), Result)
-        await carrier.running
         timer.join()
+        ended, _ = await asyncio.wait({carrier.running}, timeout=0.1)
+        assert not ended  # its silence begins with the result
 
-    converse(talk, Finding(act=lambda pts: _wait(gate)), idle_s=0.1)
+    converse(talk, Finding(act=lambda pts: _wait(gate)), idle_s=0.4)
 
 
 def test_no_conversation_lasts_for_ever() -> None:

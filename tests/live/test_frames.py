@@ -12,9 +12,11 @@ import av
 import cv2
 import numpy as np
 import pytest
-from frame_makers import LEFT, SIZE, TICKS, Finding, Reader, jpeg, luma, number_of, packets, picture, served
+from frame_makers import SIZE, TICKS, Finding, Reader, jpeg, number_of, packets, served
+from video_makers import make_video
 
 from facefx.config import RunConfig
+from facefx.effects.presets import read_chain
 from facefx.effects.registry import effect_class
 from facefx.errors import EffectError, SourceError
 from facefx.live.frames import FrameSession, FrameSettings, Serving, serving
@@ -134,15 +136,18 @@ def test_effects_change_with_the_next_frame_and_a_wrong_one_changes_nothing(nets
     assert bare[FACE].mean() < 120 < 220 < min(white[FACE].mean(), still[FACE].mean())
 
 
-@pytest.mark.parametrize(
-    "chain", ["image:path=/etc/passwd", "@/etc/passwd.yaml", {"net": {"path": "a.yaml"}}]
-)
-def test_no_client_opens_a_file_of_the_server(nets: Nets, chain: Any) -> None:
-    with pytest.raises(EffectError, match=r"file|unknown preset"):
-        session(nets, effects=(chain,))
+def test_no_client_opens_a_file_of_the_server(nets: Nets, tmp_path: Path) -> None:
+    """Both are there, and would do."""
+    picture_file, preset = tmp_path / "a.png", tmp_path / "a.yaml"
+    cv2.imwrite(str(picture_file), np.zeros((8, 8, 4), np.uint8))
+    preset.write_text("about: mine\neffects: [solid]\n")
     frames = session(nets)
-    with pytest.raises(EffectError, match=r"file|unknown preset"):
-        frames.set_effects([chain])
+    for chain in (f"image:path={picture_file}", {"image": {"path": str(picture_file)}}, f"@{preset}"):
+        read_chain([chain])
+        with pytest.raises(EffectError, match=r"may not name a file|unknown preset"):
+            session(nets, effects=(chain,))
+        with pytest.raises(EffectError, match=r"may not name a file|unknown preset"):
+            frames.set_effects([chain])
 
 
 @pytest.mark.parametrize("pts", [0, -1, TICKS - 1, TICKS])
@@ -315,10 +320,18 @@ def test_start_codes_and_lengths_say_the_same() -> None:
     kinds = [unit[0] & 31 for unit in units(data)]
     assert kinds[:2] == [7, 8]
     assert 5 in kinds
-    sizes, at = to_lengths(data), 0
-    while at < len(sizes):
-        at += 4 + int.from_bytes(sizes[at : at + 4], "big")
-    assert at == len(sizes)
-    assert number_of(luma(77)) == 77
-    assert picture(1).width == SIZE[0]
-    assert LEFT[2] > LEFT[0]
+    lengths, at = to_lengths(data), 0
+    while at < len(lengths):
+        at += 4 + int.from_bytes(lengths[at : at + 4], "big")
+    assert at == len(lengths)
+
+
+def test_parameter_sets_are_written_as_mp4_writes_them(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", count=2, options={"preset": "veryfast"})
+    with av.open(str(path)) as video:
+        written = bytes(video.streams.video[0].codec_context.extradata or b"")
+    sps = int.from_bytes(written[6:8], "big")
+    pps = int.from_bytes(written[9 + sps : 11 + sps], "big")
+    headers = b"\0\0\0\1" + written[8 : 8 + sps] + b"\0\0\1" + written[11 + sps : 11 + sps + pps]
+    assert written[1] == 100  # a high profile, which has more to say
+    assert make_avcc(headers) == written
