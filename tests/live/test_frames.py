@@ -139,7 +139,7 @@ def test_effects_change_with_the_next_frame_and_a_wrong_one_changes_nothing(nets
 def test_no_client_opens_a_file_of_the_server(nets: Nets, tmp_path: Path) -> None:
     """Both are there, and would do."""
     picture_file, preset = tmp_path / "a.png", tmp_path / "a.yaml"
-    cv2.imwrite(str(picture_file), np.zeros((8, 8, 4), np.uint8))
+    cv2.imwrite(str(picture_file), np.full((8, 8, 4), 255, np.uint8))
     preset.write_text("about: mine\neffects: [solid]\n")
     frames = session(nets)
     for chain in (f"image:path={picture_file}", {"image": {"path": str(picture_file)}}, f"@{preset}"):
