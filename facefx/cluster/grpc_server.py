@@ -58,6 +58,7 @@ class GrpcServer:
         self._drain = asyncio.Event()
         self._server: Any = None
         self._health: Any = None
+        self._watch: asyncio.Task[None] | None = None
         self.port = 0
 
     async def start(self) -> str:
@@ -76,8 +77,8 @@ class GrpcServer:
         self.port = _bind(server, settings)
         self._server = server
         await server.start()
-        await self._health.set("", _serving(True))
-        await self._health.set(SERVICE, _serving(True))
+        await self._say_healthy(True)
+        self._watch = asyncio.create_task(self._keep_watch())
         address = f"{settings.host}:{self.port}"
         _log.info(
             "gRPC server listens",
@@ -90,12 +91,28 @@ class GrpcServer:
         if self._server is None:
             return
         self._drain.set()
+        if self._watch is not None:
+            self._watch.cancel()
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self.settings.drain_s)
 
     async def wait(self) -> None:
         """Return once the server has stopped."""
         await self._server.wait_for_termination()
+
+    async def _say_healthy(self, yes: bool) -> None:
+        for name in ("", SERVICE):
+            await self._health.set(name, _serving(yes))
+
+    async def _keep_watch(self) -> None:
+        """Say that we are not healthy for as long as a work thread hangs in one frame."""
+        stuck_s, healthy = self.settings.stuck_s, True
+        while True:
+            await asyncio.sleep(stuck_s / 4)
+            if (self._service.busy_s < stuck_s) != healthy:
+                healthy = not healthy
+                _log.warning("a work thread %s", "works again" if healthy else f"hangs for {stuck_s:g} s")
+                await self._say_healthy(healthy)
 
     def _handlers(self) -> Any:
         stream = grpc.stream_stream_rpc_method_handler(

@@ -60,6 +60,7 @@ class GrpcSettings(BaseModel):
     idle_s: float = Field(30.0, gt=0)
     longest_s: float = Field(24 * 3600.0, gt=0)
     drain_s: float = Field(10.0, ge=0, description="how long streams are given to end")
+    stuck_s: float = Field(60.0, gt=0, description="a frame that takes longer has hung: no longer healthy")
     keepalive_s: float = Field(30.0, ge=1, description="a silent connection is asked so often")
     least_ping_s: float = Field(10.0, ge=1, description="a client that asks more often is sent away")
 

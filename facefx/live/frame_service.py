@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from facefx.errors import ConfigError, ResourcesError
 from facefx.live.frames import FrameResult, FrameSession, FrameSettings, Serving
@@ -17,16 +17,26 @@ from facefx.pipeline.nets import Nets
 
 __all__ = ["FrameService", "OpenSession"]
 
+T = TypeVar("T")
 MakeSession = Callable[[FrameSettings, Serving, Nets], FrameSession]
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """One thread, its nets, and how many sessions it works for."""
+    """One thread, its nets, how many sessions it works for, and since when it has been at one call."""
 
     pool: ThreadPoolExecutor
     nets: Nets = field(default_factory=Nets)
     sessions: int = 0
+    since: float | None = None
+
+    def run(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Work, in the thread."""
+        self.since = time.monotonic()
+        try:
+            return call(*arguments)
+        finally:
+            self.since = None
 
 
 class FrameService:
@@ -91,6 +101,13 @@ class FrameService:
         """How many sessions have a place now."""
         with self._lock:
             return sum(worker.sessions for worker in self._workers)
+
+    @property
+    def busy_s(self) -> float:
+        """How long the thread that has been at one call for longest has been at it; 0.0 where all rest."""
+        now = time.monotonic()
+        began = [since for worker in self._workers if (since := worker.since) is not None]
+        return now - min(began) if began else 0.0
 
     def stats(self) -> dict[str, Any]:
         """Sessions now and in all, and what became of frames, by reason; of sessions that ended."""
@@ -160,7 +177,7 @@ class OpenSession:
 
     def _submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         try:
-            future = self._worker.pool.submit(call, *arguments)
+            future = self._worker.pool.submit(self._worker.run, call, *arguments)
         except RuntimeError as error:
             raise ResourcesError("the service has closed; connect again") from error
         self._waiting.add(future)

@@ -33,7 +33,7 @@ Code = grpc.StatusCode
 
 
 def waited_in_frames(taken_s: Sequence[float], own_s: Sequence[float]) -> float:
-    """p95 from sending a frame to having it, in frames' own times; of the quieter half, for others work here."""
+    """p95 from sending a frame to having it, in frames' own times; of the quieter half of them."""
     half = len(taken_s) // 2
     halves = [(taken_s[:half], own_s[:half]), (taken_s[half:], own_s[half:])]
     return min(statistics.quantiles(taken, n=20)[-1] / statistics.median(own) for taken, own in halves)

@@ -68,6 +68,28 @@ def test_secrets_are_in_no_representation() -> None:
     assert TOKEN not in settings().model_dump_json()
 
 
+def test_a_thread_that_hangs_is_seen_from_outside_until_it_works_again() -> None:
+    gate, going = threading.Event(), threading.Event()
+    frames = service(Finding(act=lambda pts: _held(going, gate)))
+
+    async def run() -> None:
+        async with serving_at(frames, stuck_s=0.1) as server, channel_to(server) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            watch = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE), timeout=20)
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            call = call_on(channel)
+            await call.open()
+            await call.say(*frames_of(1))
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            gate.set()
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            watch.cancel()
+
+    with frames:
+        asyncio.run(run())
+        assert frames.busy_s == 0.0
+
+
 def test_a_server_that_drains_says_so_finishes_what_is_in_flight_and_stops() -> None:
     gate, going = threading.Event(), threading.Event()
     frames = service(Finding(act=lambda pts: _held(going, gate)))
