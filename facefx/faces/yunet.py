@@ -22,6 +22,7 @@ __all__ = ["YuNet", "default_scales", "look_sizes"]
 KEYPOINTS = 5
 _STEP = 32
 _STRIDES = (8, 16, 32)
+_MOST_SIZES = 16  # a stream asks for two or three; whoever looks at photos asks for any
 
 
 def default_scales(long_side: float) -> tuple[int, int]:
@@ -177,6 +178,7 @@ class YuNet:
     def _buffer(self, height: int, width: int) -> NDArray[np.float32]:
         """One picture's buffer per size, kept: a stream asks for the same two again and again."""
         if (height, width) not in self._buffers:
+            _make_room(self._buffers)
             self._buffers[height, width] = np.empty((3, height, width), np.float32)
         return self._buffers[height, width]
 
@@ -186,8 +188,15 @@ class YuNet:
         out = self._session.run({"input": picture})
         size = picture.shape[3], picture.shape[2]
         if size not in self._cells:
+            _make_room(self._cells)
             self._cells[size] = _cells(*size)
         return _read(out, self._cells[size], self.threshold)
+
+
+def _make_room(kept: dict[tuple[int, int], NDArray[np.float32]]) -> None:
+    """Let go of what was made first where as many sizes are kept as may."""
+    while len(kept) >= _MOST_SIZES:
+        del kept[next(iter(kept))]
 
 
 def _read(out: dict[str, NDArray[np.float32]], cells: NDArray[np.float32], threshold: float) -> Sightings:

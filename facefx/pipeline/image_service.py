@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
-from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +22,7 @@ from facefx.config import RunConfig
 from facefx.effects.chain import ChainStats, EffectChain
 from facefx.effects.effect import EffectSpec
 from facefx.effects.kernels import use_one_thread
-from facefx.effects.remote import Entry, check_remote
+from facefx.effects.remote import read_remote_chain
 from facefx.errors import FacefxError, TooLargeError, UnsupportedError
 from facefx.faces.analysis import Analysis
 from facefx.faces.detector import Detector, DetectorSpec, make_detector
@@ -39,6 +38,7 @@ from facefx.video.still_write import Written
 
 __all__ = ["ImageAnswer", "ImageRequest", "ImageService", "ImageSettings", "media_type", "target_of"]
 
+Entry = str | Mapping[str, Mapping[str, Any] | None]
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -146,6 +146,7 @@ class ImageService:
         self._detectors: _Kept[DetectorSpec, Detector] = _Kept(_DETECTORS, Detector.close)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="images")
         self._closed = False
+        self._began: float | None = None
         try:
             self._worker.submit(self._warm).result()
         except BaseException:
@@ -160,13 +161,13 @@ class ImageService:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Finish what was begun, and let the nets go; safe to call twice."""
+    def close(self, *, wait: bool = True) -> None:
+        """Finish what was begun, and let the nets go; safe to call twice. wait: until that is done."""
         if self._closed:
             return
         self._closed = True
         self._worker.submit(self._let_go)
-        self._worker.shutdown()
+        self._worker.shutdown(wait)
 
     def submit(self, request: ImageRequest) -> Future[ImageAnswer]:
         """Have one photo done in its turn; whoever calls bounds how many wait."""
@@ -180,18 +181,22 @@ class ImageService:
         """
         return self.submit(request).result()
 
+    @property
+    def busy_s(self) -> float:
+        """For how long the photo that is at work has been so; 0 where none is."""
+        began = self._began
+        return 0.0 if began is None else time.perf_counter() - began
+
     def check(self, request: ImageRequest) -> None:
         """Refuse what can be refused without decoding; safe from any thread.
 
-        Raises TooLargeError, SourceError, UnsupportedError, EffectError for effects that name files.
+        Raises TooLargeError, SourceError, UnsupportedError.
         """
         size, most = len(request.data), self.settings.max_bytes
         if size > most:
             raise TooLargeError(f"{_NAME}: {size} bytes, limit {most}; shrink it first")
         if checked_kind(request.data, _NAME) == "heif":
             raise UnsupportedError(f"{_NAME}: is a HEIF photo: expected JPEG, PNG or WebP; convert it first")
-        if request.effects is not None and not self.settings.files:
-            check_remote(request.effects)
 
     def _warm(self) -> None:
         """Load every net that the usual requests need, and run each once."""
@@ -209,7 +214,13 @@ class ImageService:
         self._nets.close()
 
     def _do(self, request: ImageRequest, asked: float) -> ImageAnswer:
-        times = _Times(asked)
+        self._began = time.perf_counter()
+        try:
+            return self._answer(request, _Times(asked))
+        finally:
+            self._began = None
+
+    def _answer(self, request: ImageRequest, times: _Times) -> ImageAnswer:
         self.check(request)
         recipe = self._recipe(request)
         target = request.target or _same(checked_kind(request.data, _NAME))
@@ -247,12 +258,17 @@ class ImageService:
             device=settings.device,
             metadata=request.metadata or settings.metadata,
         )
-        specs = effect_specs(config)
+        strange = request.effects is not None and not settings.files
+        specs = read_remote_chain(effects, request.select) if strange else effect_specs(config)
         return _Recipe(config, specs, make_analysis(config, landmarks=needs_landmarks(specs)))
 
     def _chain(self, plan: StillPlan, still: Still) -> EffectChain:
         """Effects ready for pictures of this format; its statistics start anew."""
-        key: tuple[tuple[EffectSpec, ...], StreamFormat, bytes] = (plan.effects, still.format, plan.seed_bytes)
+        key: tuple[tuple[EffectSpec, ...], StreamFormat, bytes] = (
+            plan.effects,
+            still.format,
+            plan.seed_bytes,
+        )
         device = plan.detector.device
         chain = self._chains.get(
             key, lambda: make_chain(plan.effects, still.format, plan.seed_bytes, self._nets, device)
@@ -263,10 +279,13 @@ class ImageService:
     def _chosen(self, coded: Coded) -> Written:
         """The first file that keeps its promise; without verification the first.
 
+        The quality of a lossy WebP is found by looking at what came of it, so that one is always verified.
+
         Raises FidelityError if none does.
         """
+        verify = self.settings.verify or coded.plan.target == "webp"
         for choice in coded.choices:
-            if not self.settings.verify:
+            if not verify:
                 return choice
             checked = verify_bytes(coded.promise(choice), choice.data, _NAME)
             if checked.ok:
@@ -304,6 +323,12 @@ class _Kept(Generic[K, V]):
             self._let_go(self._values.popitem(last=False)[1])
         self._values[key] = value
         return value
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def values(self) -> Sequence[V]:
+        return tuple(self._values.values())
 
     def clear(self) -> None:
         while self._values:

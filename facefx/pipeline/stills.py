@@ -39,8 +39,8 @@ from facefx.video.still_webp import WebP
 from facefx.video.still_write import Written, untouched, written
 
 __all__ = [
-    "Coded", "StillPlan", "StillReport", "StillRunner", "code_still", "is_still", "look_at_still", "plan_still",
-    "run_still", "still_scales",
+    "Coded", "StillPlan", "StillReport", "StillRunner", "code_still", "is_still", "look_at_still",
+    "plan_still", "run_still", "still_scales",
 ]  # fmt: skip
 
 _FINEST = 2560
@@ -266,9 +266,9 @@ def plan_still(
 def look_at_still(
     still: Still, plan: Analysis, detector: Detector, mesh: MeshNet | None = None
 ) -> tuple[Faces, dict[str, Any]]:
-    """Find the faces of a photo, and say how they were looked for: the same graph as a video's, over one frame.
+    """Find a photo's faces, and say how they were looked for: the same graph as a video's, over one frame.
 
-    detector: the plan's; it stays the caller's. mesh: the plan's, lent; otherwise it is loaded for this photo.
+    detector: the plan's; it stays the caller's. mesh: the plan's, lent; else it is loaded for this photo.
 
     Raises WeightsMismatchError, ConfigError, ModelError.
     """

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["settle_clipped"]
+__all__ = ["settle_clipped", "transformed"]
 
 Floats = NDArray[np.float32]
 _LOW, _HIGH = -128, 127
@@ -21,6 +21,9 @@ _ROUNDS, _STEPS = 8, 16
 _CLOSE = 32.0
 """Squared error of a block's 64 samples below which nothing is searched for."""
 _AT_ONCE = 1 << 14
+# Rows of 64 times a 64x64 matrix below which no BLAS asks its other threads for help: waking them takes
+# longer than the work, and many times as long on a machine that has other work.
+_ROWS = 64
 
 
 def settle_clipped(coefficients: Floats, samples: Floats, transform: Floats, table: NDArray[Any]) -> None:
@@ -40,8 +43,18 @@ def settle_clipped(coefficients: Floats, samples: Floats, transform: Floats, tab
         coefficients[part] = _stepped(found, samples[part], inverse)
 
 
+def transformed(blocks: Floats, matrix: Floats) -> Floats:
+    """(n, 64) @ (64, 64), on this thread alone."""
+    whole = len(blocks) // _ROWS * _ROWS
+    out = np.empty((len(blocks), matrix.shape[1]), np.float32)
+    np.matmul(blocks[:whole].reshape(-1, _ROWS, 64), matrix, out=out[:whole].reshape(-1, _ROWS, 64))
+    if whole < len(blocks):
+        np.matmul(blocks[whole:], matrix, out=out[whole:])
+    return out
+
+
 def _error(coefficients: Floats, samples: Floats, inverse: Floats) -> Floats:
-    decoded = np.clip(np.rint(coefficients @ inverse), _LOW, _HIGH)
+    decoded = np.clip(np.rint(transformed(coefficients, inverse)), _LOW, _HIGH)
     return np.asarray(np.square(decoded - samples).sum(axis=1))
 
 
@@ -50,10 +63,10 @@ def _projected(coefficients: Floats, samples: Floats, transform: Floats, inverse
     best, error = coefficients, _error(coefficients, samples, inverse)
     wanted = samples
     for _ in range(_ROUNDS):
-        decoded = np.rint(wanted @ transform) @ inverse
+        decoded = transformed(np.rint(transformed(wanted, transform)), inverse)
         wanted = np.where(samples == _HIGH, np.maximum(decoded, _HIGH), samples)
         wanted = np.where(samples == _LOW, np.minimum(decoded, _LOW), wanted)
-        tried = np.rint(wanted @ transform)
+        tried = np.rint(transformed(wanted, transform))
         now = _error(tried, samples, inverse)
         best = np.where((now < error)[:, None], tried, best)
         error = np.minimum(now, error)
@@ -64,14 +77,15 @@ def _stepped(coefficients: Floats, samples: Floats, inverse: Floats) -> Floats:
     """Move, step by step, the one coefficient of each block that promises most, as long as it helps."""
     out, error = coefficients.copy(), _error(coefficients, samples, inverse)
     left = np.flatnonzero(error > _CLOSE)
-    squares = np.square(inverse.T)
+    turned = np.ascontiguousarray(inverse.T)
+    squares = np.square(turned)
     for _ in range(_STEPS):
         wanted = samples[left]
-        missing = wanted - out[left] @ inverse
+        missing = wanted - transformed(out[left], inverse)
         # A sample that was cut and still lies beyond is as it should be, whatever becomes of it.
         free = ((wanted < _HIGH) | (missing > 0)) & ((wanted > _LOW) | (missing < 0))
-        pull = (missing * free) @ inverse.T
-        chosen = (2 * np.abs(pull) - free.astype(np.float32) @ squares).argmax(axis=1)
+        pull = transformed(missing * free, turned)
+        chosen = (2 * np.abs(pull) - transformed(free.astype(np.float32), squares)).argmax(axis=1)
         rows = np.arange(len(left))
         tried = out[left]
         tried[rows, chosen] += np.sign(pull[rows, chosen])

@@ -156,7 +156,7 @@ def _value_bits() -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
 
 
 def _pack(code: NDArray[np.uint64], width: NDArray[np.int64]) -> tuple[bytes, int, int]:
-    """Put codes of at most 64 bits, none of 0, one behind the other: whole bytes, and the bits that are left."""
+    """Put codes of 1 to 64 bits one behind the other: whole bytes, and the bits that are left."""
     end = np.cumsum(width)
     total = int(end[-1])
     start = end - width

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefx.values import Planes
-from facefx.video.still_clipped import settle_clipped
+from facefx.video.still_clipped import settle_clipped, transformed
 from facefx.video.still_huffman import Strip, encode_scan
 from facefx.video.still_jpeg import Component, Jpeg, Segment
 
@@ -94,7 +94,7 @@ def _transform(table: Sequence[int]) -> NDArray[np.float32]:
     basis = np.cos((2 * k[None, :] + 1) * k[:, None] * (np.pi / 16)) / 2
     basis[0] /= np.sqrt(2)
     both = np.kron(basis, basis)[_ZIGZAG] / np.array(table, np.float64)[:, None]
-    return np.asarray(both.T, np.float32)
+    return np.ascontiguousarray(both.T, np.float32)
 
 
 def _quantised(
@@ -116,7 +116,7 @@ def _quantised(
         cells = np.ascontiguousarray(eights).view(np.uint8).reshape(-1, 64)
         samples = cells.astype(np.float32)
         samples -= 128
-        steps = samples @ transform
+        steps = transformed(samples, transform)
         np.rint(steps, out=steps)
         if again and (lines.min() == 0 or lines.max() == 255):
             where = np.flatnonzero(((cells == 0) | (cells == 255)).any(axis=1))

@@ -9,8 +9,18 @@ from facefx.errors import DamagedError, SourceError, TooLargeError, UnsupportedE
 from facefx.video.guard import Limits, foreign_errors
 
 __all__ = [
-    "STILL_LIMITS", "STILL_SUFFIXES", "StillKind", "TargetKind", "check_pixels", "cut_short", "is_photo_head",
-    "checked_kind", "kind_of", "read_bytes", "target_kind", "writable_suffix",
+    "STILL_LIMITS",
+    "STILL_SUFFIXES",
+    "StillKind",
+    "TargetKind",
+    "check_pixels",
+    "checked_kind",
+    "cut_short",
+    "is_photo_head",
+    "kind_of",
+    "read_bytes",
+    "target_kind",
+    "writable_suffix",
 ]  # fmt: skip
 
 StillKind = Literal["jpeg", "png", "webp", "heif"]
