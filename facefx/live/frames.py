@@ -19,8 +19,7 @@ from facefx.config import RunConfig
 from facefx.effects.chain import EffectChain
 from facefx.effects.effect import EffectSpec
 from facefx.effects.kernels import use_one_thread
-from facefx.effects.presets import read_chain
-from facefx.effects.remote import check_remote
+from facefx.effects.remote import read_remote_chain
 from facefx.errors import EffectError, InputError, SourceError
 from facefx.faces.analysis import Analysis
 from facefx.faces.landmarker import FaceLandmarker
@@ -273,8 +272,7 @@ class FrameSession:
 def _remote_chain(entries: Sequence[str | dict[str, dict[str, Any]]], select: str) -> tuple[EffectSpec, ...]:
     if len(select) > _MOST_SELECT:
         raise EffectError(f"select has {len(select)} characters, at most {_MOST_SELECT}")
-    check_remote(entries)
-    return read_chain(entries, select)
+    return read_remote_chain(entries, select)
 
 
 @contextmanager

@@ -144,9 +144,9 @@ def test_no_client_opens_a_file_of_the_server(nets: Nets, tmp_path: Path) -> Non
     frames = session(nets)
     for chain in (f"image:path={picture_file}", {"image": {"path": str(picture_file)}}, f"@{preset}"):
         read_chain([chain])
-        with pytest.raises(EffectError, match=r"may not name a file|unknown preset"):
+        with pytest.raises(EffectError, match=r"may only name what ships|unknown preset"):
             session(nets, effects=(chain,))
-        with pytest.raises(EffectError, match=r"may not name a file|unknown preset"):
+        with pytest.raises(EffectError, match=r"may only name what ships|unknown preset"):
             frames.set_effects([chain])
 
 
