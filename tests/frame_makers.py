@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
@@ -114,6 +115,26 @@ class Finding:
 
     def hide(self, yes: bool) -> None:
         self.hides.append(yes)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what another thread brings about."""
+
+    async def poll() -> None:
+        while not true():
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(poll(), 10)
+
+
+async def free(frames: FrameService) -> None:
+    """Wait until nobody has a place."""
+    await until(lambda: frames.sessions == 0)
+
+
+async def left(frames: FrameService) -> None:
+    """Wait until it is known of every client that it has gone, even where its frame is under work."""
+    await until(lambda: all(session._closed for session in frames._running))
 
 
 def served(**rules: Any) -> Serving:

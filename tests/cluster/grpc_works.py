@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from frame_makers import free
 from pydantic import SecretStr
 
 from facefx.cluster.grpc_messages import from_ask
@@ -126,16 +127,6 @@ def talk(
 
     with frames:
         asyncio.run(run())
-
-
-async def free(frames: FrameService) -> None:
-    """Wait until nobody has a place."""
-
-    async def poll() -> None:
-        while frames.sessions:
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(poll(), 10)
 
 
 async def fails(call: Call) -> tuple[Any, str]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import grpc
 import pytest
-from frame_makers import TICKS, Finding, Reader, jpeg, number_of, packets, service
+from frame_makers import TICKS, Finding, Reader, free, jpeg, left, number_of, packets, service
 from grpc_works import (
     BEARER,
     PATH,
@@ -19,7 +19,6 @@ from grpc_works import (
     call_on,
     channel_to,
     fails,
-    free,
     serving_at,
     talk,
 )
@@ -214,7 +213,8 @@ def test_a_client_that_disappears_frees_its_place_while_its_frame_is_under_work(
                 await call.open()
                 await call.say(*frames_of(2))
                 assert await asyncio.to_thread(going.wait, 10)
-            assert frames.sessions == 1  # its channel is closed, and its frame under work still
+            await left(frames)
+            assert frames.sessions == 1  # its frame is under work still
             gate.set()
             await free(frames)
             async with channel_to(server) as channel:

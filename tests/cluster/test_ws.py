@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from frame_makers import TICKS, Finding, Reader, jpeg, number_of, packets, service
+from frame_makers import TICKS, Finding, Reader, free, jpeg, left, number_of, packets, service
 from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -57,18 +57,10 @@ def talk(
         async with listening(frames, ExchangeRules(**rules)) as url:
             async with connect(url, additional_headers=headers, max_size=None) as client:
                 await conversation(client)
-            await _free(frames)
+            await free(frames)
 
     with frames:
         asyncio.run(run())
-
-
-async def _free(frames: FrameService) -> None:
-    async def poll() -> None:
-        while frames.sessions:
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(poll(), 10)
 
 
 async def tell(client: ClientConnection, said: dict[str, Any]) -> None:
@@ -347,8 +339,9 @@ def test_a_client_that_disappears_frees_its_place_while_its_frame_is_under_work(
                     await client.send(packed(number, jpeg(number)))
                 assert await asyncio.to_thread(going.wait, 10)
                 client.transport.abort()
+            await left(frames)
             gate.set()
-            await _free(frames)
+            await free(frames)
 
     with frames:
         asyncio.run(run())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from frame_makers import TICKS, Finding, packets, service
+from frame_makers import TICKS, Finding, packets, service, until
 
 from facefx.live.frame_exchange import (
     Ask,
@@ -116,7 +116,7 @@ def test_no_result_leaves_without_the_clients_credit() -> None:
         await carrier.hear()
         assert isinstance(await carrier.hear(), Result)
         # The second is done, and waits: it still counts as in flight, so a third and no fourth fits.
-        await _until(lambda: carrier.exchange._pending.empty())
+        await until(lambda: carrier.exchange._pending.empty())
         assert carrier.silent
         assert carrier.exchange.in_flight == 1
         carrier.say(Credit(1))
@@ -296,7 +296,7 @@ def test_a_server_that_drains_finishes_what_is_in_flight_and_takes_no_more() -> 
         one, two, three = frames_of(3)
         carrier.say(Open(FrameSettings(), 9), one, two)
         await carrier.hear()
-        await _until(lambda: carrier.exchange.in_flight == 2)
+        await until(lambda: carrier.exchange.in_flight == 2)
         carrier.drain.set()
         carrier.say(three)
         gate.set()
@@ -336,12 +336,3 @@ def test_a_full_service_says_so() -> None:
 
 def _wait(gate: threading.Event) -> None:
     assert gate.wait(10)
-
-
-async def _until(true: Callable[[], bool]) -> None:
-    async def poll() -> None:
-        while not true():
-            await asyncio.sleep(0.005)
-
-    waiting: Awaitable[None] = asyncio.wait_for(poll(), 10)
-    await waiting
