@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator
@@ -32,3 +33,4 @@ def cluster() -> Iterator[Cluster]:
         patch.setenv("PYTHONPATH", os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")]))
         with connected(cpus=8, gpus=2, store_bytes=STORE_BYTES) as cluster:
             yield cluster
+        gc.collect()  # Ray's processes are gone; what stood for them must not complain later
