@@ -15,6 +15,7 @@
     │   ├── SinkError               3  the destination cannot be written
     │   ├── LeaseHeldError          3  another run works on the destination
     │   ├── RecordsError            3  an archive's records cannot be read, or are of another plan
+    │   ├── StoreAwayError          3  what is known of live streams cannot be read or written now
     │   ├── ClusterError            3  there is no cluster, or it cannot be used
     │   │   └── ResourcesError      3  the cluster can never give what is asked for
     │   └── ModelError              3  a net cannot be used
@@ -54,6 +55,7 @@ __all__ = [
     "SourceError",
     "StageError",
     "StagingError",
+    "StoreAwayError",
     "UnsupportedError",
     "UsageError",
     "WeightsMismatchError",
@@ -154,6 +156,10 @@ class LeaseHeldError(InputError):
 
 class RecordsError(InputError):
     """The records of an archive cannot be read, or are of another plan or version."""
+
+
+class StoreAwayError(InputError):
+    """The store of live streams does not answer, or does not let us in; streams that run go on."""
 
 
 class ClusterError(InputError):
