@@ -48,11 +48,13 @@ class LiveDirectory:
         # With a name of its own it may be asked twice: a supervisor that died may have begun it.
         name = check_id(id) if id is not None else new_id()
         plain = settings.model_dump(mode="json")
-        return self._ask("start", plain, name, more_s=self._settings.room.scale_s)
+        record: StreamRecord = self._ask("start", plain, name, more_s=self._settings.room.scale_s)
+        return record
 
     def get(self, id: str) -> StreamRecord | None:
         """See StreamDirectory."""
-        return self._ask("get", check_id(id))
+        record: StreamRecord | None = self._ask("get", check_id(id))
+        return record
 
     def list(self) -> list[StreamRecord]:
         """See StreamDirectory."""
@@ -60,7 +62,8 @@ class LiveDirectory:
 
     def set_effects(self, id: str, effects: Effects) -> StreamRecord:
         """See StreamDirectory."""
-        return self._ask("set_effects", check_id(id), list(effects))
+        record: StreamRecord = self._ask("set_effects", check_id(id), list(effects))
+        return record
 
     def stop(self, id: str) -> None:
         """See StreamDirectory."""
@@ -68,11 +71,13 @@ class LiveDirectory:
 
     def stats(self, id: str) -> dict[str, Any]:
         """See StreamDirectory."""
-        return self._ask_lane(id, "stats")
+        stats: dict[str, Any] = self._ask_lane(id, "stats")
+        return stats
 
     def preview(self, id: str) -> tuple[bytes, bytes] | None:
         """See StreamDirectory."""
-        return self._ask_lane(id, "preview")
+        pictures: tuple[bytes, bytes] | None = self._ask_lane(id, "preview")
+        return pictures
 
     def close(self) -> None:
         """End every stream and the supervisor; nothing is left on the cluster."""

@@ -21,9 +21,10 @@ from facefx.live.record import Beat, StreamRecord, check_id
 from facefx.live.store import StreamStore
 from facefx.pipeline.runner import Failure
 
-__all__ = ["Keeper", "part"]
+__all__ = ["STOP_S", "Keeper"]
 
-_STOP_S = 3.0
+STOP_S = 3.0
+"""How long a lane may take to end in order."""
 _ASK_S = 5.0
 _BUSY_S = 5.0
 
@@ -103,7 +104,7 @@ class Keeper:
                 kept.end(replace(kept.record.beat, state="ended", error=""))
                 with suppress(StoreAwayError):
                     kept.tell(self.store)
-                part(kept)
+                _part(kept)
 
     def actor_of(self, id: str) -> str:
         """The name of the lane that runs a stream. Raises UsageError for one that does not run."""
@@ -176,13 +177,13 @@ class Keeper:
                 self.store.heartbeat(id, record.token, replace(record.beat, state="ended"))
 
 
-def part(kept: Kept) -> None:
+def _part(kept: Kept) -> None:
     """Let a lane end in order, then end it, and give its room back. The caller holds the stream's lock."""
     if kept.actor is not None:
         stopping = [kept.actor.stop.remote()]
         ray.wait([ref for ref in (kept.watch, *stopping) if ref is not None], num_returns=1, timeout=_ASK_S)
         if kept.watch is not None:
-            ended, _ = ray.wait([kept.watch], timeout=_STOP_S)
+            ended, _ = ray.wait([kept.watch], timeout=STOP_S)
             with suppress(RayError):
                 last = ray.get(ended[0]) if ended else None
                 if isinstance(last, Beat):

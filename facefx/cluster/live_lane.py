@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from facefx.cluster.lane import Ready, prove
 from facefx.cluster.live_fence import FENCE_S, Fence
-from facefx.cluster.live_metrics import LaneMetrics
+from facefx.cluster.live_metrics import LaneMetrics, Sample
 from facefx.cluster.live_ray import node_id, still_alive
 from facefx.errors import ExitCode, FacefxError, LeaseHeldError, StoreAwayError, UsageError
 from facefx.live.directory import Effects
@@ -29,10 +29,26 @@ T = TypeVar("T")
 
 _log = logging.getLogger("facefx.cluster")
 
+_COUNTERS = ("frames_in", "frames_out", "late", "reconnects")
+_BY_REASON = ("dropped", "covered", "failed", "sound")
 _STOP_S = 2.0
 _BEGIN_S = 10.0
 # What the kernel sees of a lane that ended itself.
 _CUT, _BROKEN = 75, 70
+
+
+class SessionStats(Protocol):
+    """What a session counts; facefx.live.stats.LiveStats is the real one."""
+
+    @property
+    def tracks(self) -> Mapping[str, Any]:
+        """What the next session needs to go on with the same tracks."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+
+    def samples(self) -> Iterable[Sample]:
+        """Numbers for an exporter."""
 
 
 class LiveSession(Protocol):
@@ -47,14 +63,11 @@ class LiveSession(Protocol):
     def set_effects(self, effects: Effects) -> None:
         """Change the effects from the next frame on; from any thread. Raises EffectError."""
 
-    def stats(self) -> Any:
-        """How it goes, as something that has to_json(); from any thread."""
+    def stats(self) -> SessionStats:
+        """How it goes; from any thread, and soon."""
 
     def preview(self) -> tuple[Any, Any] | None:
         """The newest frame before and after as JPEG; from any thread."""
-
-    def tracker(self) -> Mapping[str, Any] | None:
-        """What the next session needs to go on with the same tracks; from any thread."""
 
 
 class LaneStore(Protocol):
@@ -75,7 +88,8 @@ MakeSession = Callable[[Mapping[str, Any], Mapping[str, Any] | None, Nets], Live
 class LiveLaneSettings:
     """What every lane is given by the supervisor, never by a user.
 
-    make: a module-level function. open_store: likewise. beat_s: time between heartbeats. fence_s: how long
+    make, open_store, prove: module-level functions; prove raises where a device cannot be had.
+    beat_s: time between heartbeats. fence_s: how long
     a lane goes on that nobody hears.
     """
 
@@ -83,6 +97,7 @@ class LiveLaneSettings:
     open_store: Callable[[], LaneStore] = field(repr=False)
     beat_s: float = 1.0
     fence_s: float = FENCE_S
+    prove: Callable[[str], Ready] = prove
 
 
 class LiveLane:
@@ -96,11 +111,11 @@ class LiveLane:
 
     def ready(self, device: str) -> Ready | Failure:
         """Prove that this process has what the stream names, its nets' library loaded."""
-        return _told(lambda: prove(device), self._where)
+        return _told(lambda: self._settings.prove(device), self._where)
 
-    def begin(self, record: StreamRecord) -> str | Failure:
-        """Begin a stream; the answer is the node where it runs."""
-        return _told(lambda: self._begin(record), self._where)
+    def begin(self, record: StreamRecord, device: str) -> str | Failure:
+        """Begin a stream on a device that this lane has; the answer is the node where it runs."""
+        return _told(lambda: self._begin(record, device), self._where)
 
     def watch(self) -> Beat:
         """Wait until the stream is over; the answer says how."""
@@ -129,12 +144,14 @@ class LiveLane:
         if self._run is not None:
             self._run.stop()
 
-    def _begin(self, record: StreamRecord) -> str:
+    def _begin(self, record: StreamRecord, device: str) -> str:
         if self._run is not None:
             if self._run.record.token == record.token:
                 return node_id()
             raise UsageError(f"{self._where}: runs stream {self._run.record.id}, not {record.id}")
-        session = self._settings.make(record.settings, record.tracker, self._nets)
+        self._settings.prove(device)
+        settings = {**record.settings, "device": device}
+        session = self._settings.make(settings, record.tracker, self._nets)
         self._run = _Run(session, record, self._settings)
         self._begun.set()
         return node_id()
@@ -156,6 +173,7 @@ class _Run:
         self._end: Beat | None = None
         self._over, self._told, self._beat_soon = threading.Event(), threading.Event(), threading.Event()
         self._heard_of = threading.Event()
+        self._speaking = threading.Lock()
         self._metrics = LaneMetrics()
         self._store = settings.open_store()
         places = {"the store": self._heard, "the cluster": still_alive}
@@ -210,6 +228,7 @@ class _Run:
         _log.error("a live session failed", exc_info=error)
         with self._lock:
             beat = replace(self._beat(), error=f"{type(error).__name__}: {error}"[:500])
+        self._speaking.acquire(timeout=_STOP_S)  # and kept: no later heartbeat says that all is well
         try:
             self._store.heartbeat(self._record.id, self._record.token, beat)
         except (StoreAwayError, LeaseHeldError) as away:
@@ -220,12 +239,13 @@ class _Run:
         """How it goes now; the counters of earlier owners are in it."""
         if self._end is not None:
             return self._end
-        plain = self.session.stats().to_json()
+        stats = self.session.stats()
+        plain = stats.to_json()
         counters = dict(self._before)
         for name, value in counters_of(plain).items():
             counters[name] = counters.get(name, 0) + value
-        tracker = self.session.tracker()
-        return Beat(state_of(plain), counters, tracker or self._record.tracker, str(plain.get("error") or ""))
+        tracker = dict(stats.tracks) or self._record.tracker
+        return Beat(state_of(plain), counters, tracker, str(plain.get("error") or ""))
 
     def _speak(self) -> None:
         """The thread of heartbeats; it ends when the store knows of the end."""
@@ -234,8 +254,10 @@ class _Run:
             self._beat_soon.clear()
             last = self._over.is_set()
             try:
-                self._metrics.take(self.session.stats().to_json())
-                if self._tell() and last:
+                self._metrics.take(self.session.stats().samples())
+                with self._speaking:
+                    self._tell()
+                if last:
                     break
             except StoreAwayError as error:
                 _log.warning("the store is away", extra={"stream": self._record.id, "reason": str(error)})
@@ -246,7 +268,7 @@ class _Run:
                 _log.error("a heartbeat failed", extra={"stream": self._record.id, "reason": str(error)})
         self._told.set()
 
-    def _tell(self) -> bool:
+    def _tell(self) -> None:
         """One heartbeat; a store that forgot us, or knows an earlier owner only, is told who we are."""
         mine = self.record
         try:
@@ -258,7 +280,6 @@ class _Run:
         if known.over and not mine.over:
             raise LeaseHeldError(f"stream {mine.id}: was ended; this lane must stop")
         self._heard_of.set()
-        return True
 
     def _heard(self) -> bool:
         """True if the store has taken a heartbeat since we were last asked."""
@@ -286,17 +307,14 @@ def state_of(plain: Mapping[str, Any]) -> StreamState:
 
 
 def counters_of(plain: Mapping[str, Any]) -> dict[str, int]:
-    """The whole numbers of a session's stats, those one level down by their path.
+    """What of a session's stats only grows, by name, or by name and reason.
 
-    >>> counters_of({"frames": 3, "dropped": {"late": 1}, "fps": 29.9, "state": "running"})
-    {'frames': 3, 'dropped.late': 1}
+    >>> counters_of({"frames_out": 3, "dropped": {"late": 1}, "faces": 2, "state": "running"})
+    {'frames_out': 3, 'dropped.late': 1}
     """
-    found: dict[str, int] = {}
-    for name, value in plain.items():
-        if type(value) is int:
-            found[name] = value
-        elif isinstance(value, Mapping):
-            found |= {f"{name}.{key}": inner for key, inner in value.items() if type(inner) is int}
+    found = {name: int(plain[name]) for name in _COUNTERS if name in plain}
+    for name in _BY_REASON:
+        found |= {f"{name}.{reason}": int(count) for reason, count in plain.get(name, {}).items()}
     return found
 
 

@@ -16,7 +16,7 @@ from facefx.cluster.live_ray import LANE, NAMESPACE, find
 from facefx.cluster.live_room import LaneNeeds, free_room, needs_of, node_of, reserve
 from facefx.cluster.live_spares import Place, Spares
 from facefx.cluster.live_stream import Kept
-from facefx.errors import ClusterError, LeaseHeldError, ResourcesError, StoreAwayError
+from facefx.errors import ClusterError, LeaseHeldError, StoreAwayError
 from facefx.live.record import Owner, StreamRecord
 from facefx.live.store import StreamStore
 
@@ -61,7 +61,7 @@ class Launcher:
 
         Raises ResourcesError, StoreAwayError, ClusterError.
         """
-        place = self.spares.take(kept.needs) or self._reserved(kept)
+        place = self.spares.take(kept.needs) or self._reserved(kept, self._room.scale_s)
         try:
             kept.record = self._store.claim(_owned(kept.record, place, epoch))
         except LeaseHeldError as error:
@@ -72,17 +72,24 @@ class Launcher:
             raise
         self._begin(kept, place)
 
-    def again(self, kept: Kept) -> None:
-        """Begin a stream again whose lane is gone for certain, also while the store is away.
+    def again(self, kept: Kept, *, seen: bool) -> bool:
+        """Begin a stream again whose lane is gone for certain; False where its name is not free yet.
+
+        seen: the store answered a moment ago.
 
         Raises LeaseHeldError where another owner is written down, ResourcesError.
         """
         place = self._place_again(kept)
+        if place is None:
+            return False
         record = _owned(kept.record, place, kept.record.epoch + 1)
+        kept.untold = True  # while the store is away; the lane claims the stream too, when it can
         try:
-            self._store.claim(record)
-        except StoreAwayError:
-            kept.untold = True  # the lane claims it too, when it can
+            if seen:
+                self._store.claim(record)
+                kept.untold = False
+        except StoreAwayError as error:
+            _log.warning("lane begun untold", extra={"stream": kept.id, "reason": str(error)})
         except LeaseHeldError:
             if place.group is not kept.group:
                 place.close()
@@ -91,6 +98,7 @@ class Launcher:
             free_room(kept.group)
         kept.record = record
         self._begin(kept, place)
+        return True
 
     def look(self) -> None:
         """See to the spares."""
@@ -98,24 +106,26 @@ class Launcher:
             room = self._room
             self.spares.look(needs_of(room.device, cluster_nodes(), room.cpus, room.gpus), cluster_nodes)
 
-    def _place_again(self, kept: Kept) -> Place:
+    def _place_again(self, kept: Kept) -> Place | None:
         """A spare, or the room of the lane that is gone, or what room there is."""
         spare = self.spares.take(kept.needs)
         if spare is not None:
             return spare
         name = LANE + kept.id
         if find(name) is not None:
-            raise ResourcesError(f"stream {kept.id}: its last lane's name is not free yet")
-        return Place(name, None, kept.group, kept.needs) if kept.group is not None else self._reserved(kept)
+            return None
+        if kept.group is None:
+            return self._reserved(kept, 0.0)
+        return Place(name, None, kept.group, kept.needs)
 
-    def _reserved(self, kept: Kept) -> Place:
-        group = reserve(kept.needs, cluster_nodes(), LANE + kept.id, self._room.scale_s)
+    def _reserved(self, kept: Kept, scale_s: float) -> Place:
+        group = reserve(kept.needs, cluster_nodes(), LANE + kept.id, scale_s)
         return Place(LANE + kept.id, None, group, kept.needs)
 
     def _begin(self, kept: Kept, place: Place) -> None:
         actor = place.actor or self._process(place.name, place.needs, place.group)
         kept.group = place.group
-        kept.attach(actor, actor.begin.remote(kept.record))
+        kept.attach(actor, actor.begin.remote(kept.record, kept.needs.device))
         _log.info("lane begun", extra={"stream": kept.id, "lane": place.name, "epoch": kept.record.epoch})
 
     def _process(self, name: str, needs: LaneNeeds, group: Any) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import ray
 
-from facefx.cluster.live_keeper import Keeper, part
+from facefx.cluster.live_keeper import STOP_S, Keeper
 from facefx.cluster.live_policy import Policy, Verdict, judge
 from facefx.cluster.live_ray import alive_nodes, find
 from facefx.cluster.live_stream import Kept
@@ -34,7 +34,6 @@ class Reconciler:
     def __init__(self, keeper: Keeper, policy: Policy) -> None:
         self._keeper, self._policy = keeper, policy
         self._sweeper = Sweeper(keeper, policy.orphan_s)
-        self._over: dict[str, float] = {}
 
     def look(self) -> bool:
         """See how everything is, and do what is to be done; False where the store could not be seen."""
@@ -69,10 +68,13 @@ class Reconciler:
                 self._keeper.adopt(record, find(record.owner.actor))
 
     def _look_at(self, kept: Kept, stored: Mapping[str, StreamRecord] | None, alive: frozenset[str]) -> None:
+        there = kept.actor is not None
         kept.listen(self._policy)
         if stored is not None:
             with suppress(StoreAwayError):
-                kept.compare(stored.get(kept.id), self._keeper.store)
+                lost = there and kept.actor is None  # its last words may be younger than what was read
+                known = self._keeper.store.get(kept.id) if lost else stored.get(kept.id)
+                kept.compare(known, self._keeper.store)
         verdict = judge(kept.facts(alive), self._policy)
         match verdict:
             case Verdict.KILL:
@@ -80,16 +82,16 @@ class Reconciler:
                 ray.kill(kept.actor)  # that it is gone is seen by its answer
                 kept.heard_s = time.monotonic()
             case Verdict.REPLACE:
-                self._replace(kept)
+                self._replace(kept, seen=stored is not None)
             case Verdict.GIVE_UP:
                 self._give_up(kept)
             case Verdict.END:
                 self._end(kept)
 
-    def _replace(self, kept: Kept) -> None:
+    def _replace(self, kept: Kept, *, seen: bool) -> None:
         try:
-            self._keeper.launcher.again(kept)
-            self._note(kept, "lane replaced")
+            if self._keeper.launcher.again(kept, seen=seen):
+                self._note(kept, "lane replaced")
         except LeaseHeldError:
             self._note(kept, "another owner is written down")  # who it is, the next look at the store tells
         except ResourcesError as error:
@@ -97,27 +99,24 @@ class Reconciler:
             kept.gone_s = time.monotonic()
 
     def _give_up(self, kept: Kept) -> None:
-        why = (
-            f"given up after {kept.lost} lanes were lost in a row"
-            if kept.lost
-            else "its lane was lost long ago"
-        )
+        why = "its lane was lost long ago"
+        if kept.lost:
+            why = f"given up after {kept.lost} lanes were lost in a row"
         last = f"; the last: {kept.record.error}" if kept.record.error else ""
         kept.end(replace(kept.record.beat, state="failed", error=f"{why}{last}"))
         self._note(kept, "stream given up")
-        self._end(kept)
 
     def _end(self, kept: Kept) -> None:
-        """It is over: its lane and room go, its record stays for those who ask."""
-        if kept.actor is not None or kept.group is not None:
-            part(kept)
-        if kept.untold:
-            with suppress(StoreAwayError):
-                kept.tell(self._keeper.store)
-        since = self._over.setdefault(kept.id, time.monotonic())
-        if time.monotonic() - since > KEEP_ENDED_S:
+        """It is over: its lane may end in order, then it and its room go; its record stays for a while."""
+        now = time.monotonic()
+        if not kept.ending_s:
+            kept.ending_s = now
+            if kept.actor is not None:
+                kept.actor.stop.remote()
+        if kept.watch is None or now - kept.ending_s > STOP_S:
+            kept.release()
+        if now - kept.ending_s > KEEP_ENDED_S:
             self._keeper.forget(kept)
-            del self._over[kept.id]
 
     def _note(self, kept: Kept, text: str) -> None:
         facts = {"stream": kept.id, "lost": kept.lost, "reason": kept.record.error}

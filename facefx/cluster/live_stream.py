@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ class Kept:
 
     watch: answers when the lane's stream is over, and fails when the lane is gone. begun: answers when it
     has started. ping: an answer that is due. heard_s, gone_s, began_s: times of our own clock. lost: lanes
-    lost in a row. untold: the store does not know all of this yet.
+    lost in a row. ending_s: when it was first seen to be over. untold: the store does not know all of this.
     """
 
     record: StreamRecord
@@ -41,6 +42,7 @@ class Kept:
     heard_s: float = field(default_factory=time.monotonic)
     began_s: float = 0.0
     gone_s: float = 0.0
+    ending_s: float = 0.0
     lost: int = 0
     untold: bool = False
 
@@ -55,7 +57,7 @@ class Kept:
         return self.begun is None
 
     def attach(self, actor: Any, begun: Any = None) -> None:
-        """Look after this lane from now on; begun: what it answers to its begin, None if that was long ago."""
+        """Look after this lane; begun: what it answers to its begin, None if that was long ago."""
         self.actor, self.begun, self.ping = actor, begun, None
         self.watch = actor.watch.remote()
         self.began_s = self.heard_s = time.monotonic()
@@ -141,7 +143,7 @@ class Kept:
                 self.record = replace(self.record, beat=stored.beat)
             elif self.actor is None and not self.record.over:
                 self.record = replace(self.record, beat=_last_words(self.record.beat, stored.beat))
-        if self.untold or (stored is None and self.record.over and self.actor is not None):
+        if self.untold or (stored is None and self.record.over):
             self.tell(store)
 
     def tell(self, store: StreamStore) -> None:
@@ -152,22 +154,23 @@ class Kept:
         self.untold = True
         mine = self.record
         try:
-            known = store.heartbeat(mine.id, mine.token, mine.beat)
+            if not mine.over:
+                store.put(mine, mine.token)
+                self.untold = False
+                return
+            self.untold = store.heartbeat(mine.id, mine.token, mine.beat) is None
         except LeaseHeldError:
-            known = None
-        try:
-            if known is None:
+            pass  # it knows an earlier owner, or none, or a later one
+        if self.untold:
+            with suppress(LeaseHeldError):  # of a later owner: the next look at the store tells which
                 store.claim(mine)
-            store.put(mine, mine.token)
-        except LeaseHeldError:
-            pass  # of a later owner: the next look at the store tells which
-        self.untold = False
+            self.untold = False
 
     def _ask_again(self, ref: Any) -> None:
         if ref is self.watch:
             self.watch = self.actor.watch.remote()
         elif ref is self.begun:
-            self.begun = self.actor.begin.remote(self.record)
+            self.begun = self.actor.begin.remote(self.record, self.needs.device)
         elif ref is self.ping:
             self.ping = None
 

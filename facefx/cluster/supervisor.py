@@ -17,6 +17,7 @@ import ray
 from ray.exceptions import RayError
 
 from facefx.cluster.failure import error_of
+from facefx.cluster.lane import Ready, prove
 from facefx.cluster.live_fence import FENCE_S
 from facefx.cluster.live_keeper import Keeper
 from facefx.cluster.live_lane import LiveLaneSettings, MakeSession
@@ -45,17 +46,19 @@ _BEAT_WAIT_S = 2.0
 class SupervisorSettings:
     """What whoever serves streams decides, never a user.
 
-    make: makes a lane's session; a module-level function. store: URL of the records, as open_store takes it;
-    memory: keeps them in the supervisor, whose restart asks the lanes. look_s: time between two looks.
+    make, prove: make a lane's session, and see that a lane has its device; module-level functions. store: URL
+    of the records, as open_store takes it; memory: keeps them in the supervisor, whose restart asks the
+    lanes. look_s: time between two looks.
     """
 
     make: MakeSession
     store: str = field(default="memory:", repr=False)
-    room: LaneRoom = LaneRoom()
-    policy: Policy = Policy()
+    room: LaneRoom = field(default_factory=LaneRoom)
+    policy: Policy = field(default_factory=Policy)
     look_s: float = 0.5
     beat_s: float = 1.0
     fence_s: float = FENCE_S
+    prove: Callable[[str], Ready] = prove
 
 
 class Supervisor:
@@ -69,6 +72,7 @@ class Supervisor:
             open_store=SupervisorStore if memory else partial(open_store, settings.store),
             beat_s=settings.beat_s,
             fence_s=settings.fence_s,
+            prove=settings.prove,
         )
         self._keeper = Keeper(self._store, Launcher(self._store, lane, settings.room))
         self._reconciler = Reconciler(self._keeper, settings.policy)
@@ -105,12 +109,10 @@ class Supervisor:
         """See Keeper."""
         return _told(lambda: self._keeper.actor_of(id))
 
-    @ray.method(concurrency_group="beats")
     def claim(self, record: StreamRecord) -> StreamRecord | Failure:
         """For lanes whose store is ours."""
         return _told(lambda: self._store.claim(record))
 
-    @ray.method(concurrency_group="beats")
     def heartbeat(self, id: str, token: str, beat: Beat) -> StreamRecord | Failure | None:
         """For lanes whose store is ours."""
         return _told(lambda: self._store.heartbeat(id, token, beat))
@@ -152,8 +154,10 @@ class SupervisorStore:
         actor = find(SUPERVISOR)
         if actor is None:
             raise StoreAwayError("the supervisor of live streams is not there; streams go on")
+        # Heartbeats have threads of their own there: users who wait keep nobody from being heard.
+        asked = getattr(actor, what).options(concurrency_group="beats").remote(*args)
         try:
-            said = ray.get(getattr(actor, what).remote(*args), timeout=_BEAT_WAIT_S)
+            said = ray.get(asked, timeout=_BEAT_WAIT_S)
         except RayError as error:
             raise StoreAwayError(
                 f"the supervisor of live streams does not answer ({type(error).__name__}); streams go on"
@@ -165,6 +169,7 @@ class SupervisorStore:
 
 def supervisor(settings: SupervisorSettings) -> Any:
     """The cluster's supervisor; begun with these settings where there is none yet."""
+    # No runtime_env: its lanes would inherit it, and see as few GPUs as it does.
     make = ray.remote(concurrency_groups={"beats": _BEAT_CALLS})(Supervisor).options(
         name=SUPERVISOR,
         namespace=NAMESPACE,
@@ -174,7 +179,6 @@ def supervisor(settings: SupervisorSettings) -> Any:
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=_USER_CALLS,
-        runtime_env={"env_vars": {"CUDA_VISIBLE_DEVICES": ""}},
     )
     return make.remote(settings)
 

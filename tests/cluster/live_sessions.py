@@ -9,20 +9,35 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from facefx.cluster.lane import Ready
 from facefx.errors import EffectError, SourceError
 from facefx.pipeline.nets import Nets
 
 
+@dataclass(frozen=True)
 class Stats:
-    def __init__(self, plain: dict[str, Any]) -> None:
-        self._plain = plain
+    plain: dict[str, Any]
+    tracks: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        return self._plain
+        return self.plain
+
+    def samples(self) -> Iterator[Sample]:
+        yield Sample("facefx_test_frames_total", {"way": "out"}, self.plain["frames_out"], "counter")
+        yield Sample("facefx_test_stage_seconds_bucket", {"stage": "detect", "le": "0.01"}, 3, "counter")
+        yield Sample("facefx_test_faces", {}, 2, "gauge")
+
+
+class Sample(NamedTuple):
+    name: str
+    labels: dict[str, str]
+    value: float
+    kind: str
 
 
 class FakeSession:
@@ -69,15 +84,16 @@ class FakeSession:
         self.effects = list(effects)
 
     def stats(self) -> Stats:
-        return Stats(
-            {"state": "running", "frames": self.frames, "dropped": {"late": 1}, "effects": self.effects}
-        )
+        plain = {"state": "running", "frames_out": self.frames, "dropped": {"late": 1}, "faces": 2}
+        return Stats(plain | {"effects": self.effects}, {"next": self.next_track})
 
     def preview(self) -> tuple[bytes, bytes]:
         return b"before", b"after"
 
-    def tracker(self) -> dict[str, Any]:
-        return {"next": self.next_track}
+
+def any_device(device: str) -> Ready:
+    """As on a machine that has it."""
+    return Ready(os.getpid(), "here", os.environ.get("CUDA_VISIBLE_DEVICES"), "")
 
 
 def make(settings: Mapping[str, Any], tracker: Mapping[str, Any] | None, nets: Nets) -> FakeSession:

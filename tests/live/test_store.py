@@ -19,7 +19,7 @@ from facefx.live.store import MemoryStore, StreamStore, open_store
 
 pytest_plugins = ("redis_plugin",)
 
-SETTINGS = {"source": "rtmp://in.example/live/s3cret", "targets": ["rtmp://out.example/live/k3y"]}
+SETTINGS = {"source": "rtmp://in.example/live/s3cret", "targets": ["rtmp://out.example/live/k3y"], "seed": "s33d"}
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -210,6 +210,7 @@ def test_secrets_are_neither_shown_nor_printed() -> None:
     for text in (repr(mine), str(mine.shown())):
         assert "s3cret" not in text
         assert "k3y" not in text
+        assert "s33d" not in text
         assert mine.token not in text
     assert mine.shown()["settings"]["source"].startswith("rtmp://in.example/live/")
 

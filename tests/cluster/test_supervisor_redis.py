@@ -1,0 +1,152 @@
+"""A Redis that goes and comes: streams go on, nothing is reaped that cannot be seen, new ones are refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from live_cluster import QUICK, Live, pushers, until, until_gone
+from redis_place import RedisServer
+
+from facefx.cluster.live_ray import lane_names
+from facefx.cluster.live_room import reserved
+from facefx.errors import StoreAwayError
+from facefx.live.record import Beat, Owner, StreamRecord
+from facefx.live.redis_store import RedisStore
+
+pytest_plugins = ("ray_cluster", "live_plugin", "redis_plugin")
+
+Begin = Callable[..., Live]
+SETTINGS = {"source": "plays", "targets": ["out.mkv"], "effects": ["mosaic"], "device": "cpu"}
+
+
+@pytest.fixture
+def store(redis_server: RedisServer) -> Iterator[RedisStore]:
+    """As an observer sees it."""
+    made = RedisStore(redis_server.url)
+    yield made
+    made.close()
+
+
+def written(store: RedisStore, id: str = "a") -> StreamRecord:
+    record = store.get(id)
+    assert record is not None
+    return record
+
+
+def test_streams_go_on_without_a_redis_and_are_heard_of_again_when_it_is_back(
+    live: Begin, redis_server: RedisServer, store: RedisStore, tmp_path: Path
+) -> None:
+    one, out = live(store=redis_server.url), tmp_path / "out"
+    one.start("a", out=out)
+    one.until_runs("a")
+    until(lambda: written(store).counters.get("frames_out", 0) > 0)
+    pid = one.lane_pid("a")
+    redis_server.stop()
+    began = time.monotonic()
+    with pytest.raises(StoreAwayError, match="does not answer"):
+        one.start("b")
+    assert time.monotonic() - began < 3
+    count = len(out.read_text().splitlines())
+    until(lambda: time.monotonic() - began > QUICK.silent_s + QUICK.orphan_s + 1)
+    assert len(out.read_text().splitlines()) > count + 20
+    assert pushers(out) == [pid]
+    assert one.record("a").state == "running"
+    assert one.directory.set_effects("a", ["mosaic"]).settings["effects"] == ["mosaic"]
+    assert [known.id for known in one.directory.list()] == ["a"]
+    redis_server.start()  # it has forgotten everything
+    until(lambda: store.get("a") is not None and written(store).settings["effects"] == ["mosaic"])
+    assert written(store).token == one.record("a").token
+    assert one.start("b").state == "starting"
+    assert one.lane_pid("a") == pid
+
+
+def test_a_lane_killed_while_the_redis_is_away_is_replaced_and_written_down_later(
+    live: Begin, redis_server: RedisServer, store: RedisStore, tmp_path: Path
+) -> None:
+    one, out = live(store=redis_server.url), tmp_path / "out"
+    one.start("a", out=out)
+    one.until_runs("a")
+    redis_server.stop()
+    one.kill_lane("a")
+    one.until_runs("a", epoch=2)
+    redis_server.start()
+    until(lambda: store.get("a") is not None and written(store).epoch == 2)
+    assert len(pushers(out)) == 2
+
+
+def test_a_stream_ended_while_the_redis_is_away_is_ended_there_too(
+    live: Begin, redis_server: RedisServer, store: RedisStore
+) -> None:
+    one = live(store=redis_server.url)
+    one.start("a")
+    one.until_runs("a")
+    pid = one.lane_pid("a")
+    redis_server.stop()
+    one.directory.stop("a")
+    until_gone(pid)
+    redis_server.start()
+    until(lambda: store.get("a") is not None and written(store).state == "ended")
+
+
+def test_a_supervisor_killed_while_the_redis_is_away_finds_streams_by_their_lanes(
+    live: Begin, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    one, out = live(store=redis_server.url), tmp_path / "out"
+    one.start("a", out=out)
+    one.until_runs("a")
+    pid = one.lane_pid("a")
+    redis_server.stop()
+    one.kill_supervisor()
+    until(lambda: [known.id for known in one.directory.list()] == ["a"])
+    assert one.record("a").state == "running"
+    assert pushers(out) == [pid]
+    one.directory.stop("a")
+    until_gone(pid)
+
+
+def test_a_lane_that_was_succeeded_ends_itself(
+    live: Begin, redis_server: RedisServer, store: RedisStore
+) -> None:
+    """Whoever wrote another owner down: the lane learns it from the store, and its successor is begun."""
+    one = live(store=redis_server.url, policy=replace(QUICK, cut_s=1.0))
+    one.start("a")
+    one.until_runs("a")
+    pid = one.lane_pid("a")
+    store.claim(replace(one.record("a"), owner=Owner.new("stream-elsewhere", 2)))
+    until_gone(pid)
+    record = one.until_runs("a", epoch=3)
+    assert record.epoch == 3
+    assert lane_names() == ["stream-a"]
+
+
+def test_streams_of_a_cluster_that_is_gone_are_begun_again_and_those_of_long_ago_are_not(
+    live: Begin, redis_server: RedisServer, store: RedisStore
+) -> None:
+    mine = StreamRecord("now", SETTINGS, Owner.new("stream-now", 4), Beat("running", {"frames_out": 9}))
+    store.claim(mine)
+    store.claim(replace(mine, id="then", owner=Owner.new("stream-then", 1)))
+    store._client.hset("{facefx:live}:stream:then", "beat_s", str(time.time() - 3600))
+    store.claim(replace(mine, id="over", owner=Owner.new("stream-over", 1), beat=Beat("ended")))
+    one = live(store=redis_server.url, policy=replace(QUICK, cut_s=0.5))
+    record = one.until_runs("now", epoch=5)
+    assert record.settings == SETTINGS
+    assert record.counters["frames_out"] >= 9
+    assert one.until_state("then", "failed").error == "its lane was lost long ago"
+    assert one.record("over").state == "ended"
+    assert lane_names() == ["stream-now"]
+    assert len(reserved()) == 1
+
+
+def test_a_stream_that_was_only_written_down_can_be_ended(
+    live: Begin, redis_server: RedisServer, store: RedisStore
+) -> None:
+    one = live(store=redis_server.url, policy=replace(QUICK, cut_s=600.0))
+    store.claim(StreamRecord("a", SETTINGS, Owner.new("stream-a", 1)))
+    one.directory.stop("a")
+    until(lambda: written(store).state == "ended")
+    until(lambda: one.record("a").state == "ended")
+    assert not lane_names()
