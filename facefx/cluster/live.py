@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import ray
@@ -15,7 +16,7 @@ from facefx.cluster.failure import error_of
 from facefx.cluster.live_launch import LaneRoom
 from facefx.cluster.live_ray import find, lane_names
 from facefx.cluster.live_room import free_room, reserved
-from facefx.cluster.live_session import make_session
+from facefx.cluster.live_session import LivePlaces, make_session
 from facefx.cluster.supervisor import SUPERVISOR, SupervisorSettings, supervisor
 from facefx.errors import ClusterError, ConfigError, UsageError
 from facefx.live.directory import Effects
@@ -74,9 +75,9 @@ class LiveDirectory:
         stats: dict[str, Any] = self._ask_lane(id, "stats")
         return stats
 
-    def preview(self, id: str) -> tuple[bytes, bytes] | None:
+    def preview(self, id: str) -> tuple[bytes | None, bytes] | None:
         """See StreamDirectory."""
-        pictures: tuple[bytes, bytes] | None = self._ask_lane(id, "preview")
+        pictures: tuple[bytes | None, bytes] | None = self._ask_lane(id, "preview")
         return pictures
 
     def close(self) -> None:
@@ -133,7 +134,7 @@ def directory(settings: SupervisorSettings | None = None) -> LiveDirectory:
     Without settings these are taken from the environment: FACEFX_LIVE_STORE, the URL of the records (memory:
     without it); FACEFX_LIVE_CPUS and FACEFX_LIVE_GPUS, of a lane; FACEFX_LIVE_SCALE_S, how long the cluster
     may take to grow for a stream; FACEFX_LIVE_SPARES and FACEFX_LIVE_DEVICE, lanes that wait with their nets
-    loaded.
+    loaded; and where streams may come from and go to, see LivePlaces.
 
     Raises ConfigError for a variable that cannot be read.
     """
@@ -148,7 +149,11 @@ def _from_environment(given: Mapping[str, str]) -> SupervisorSettings:
         spares=int(_number(given, "FACEFX_LIVE_SPARES", 0)),
         device=given.get("FACEFX_LIVE_DEVICE", "cpu"),
     )
-    return SupervisorSettings(make=make_session, store=given.get("FACEFX_LIVE_STORE", "memory:"), room=room)
+    return SupervisorSettings(
+        make=partial(make_session, places=LivePlaces.of(given)),
+        store=given.get("FACEFX_LIVE_STORE", "memory:"),
+        room=room,
+    )
 
 
 def _number(given: Mapping[str, str], name: str, default: float) -> float:

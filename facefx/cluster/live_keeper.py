@@ -27,6 +27,8 @@ STOP_S = 3.0
 """How long a lane may take to end in order."""
 _ASK_S = 5.0
 _BUSY_S = 5.0
+# How long Ray lets a process that hangs live on after it was killed, and some more.
+_KILL_S = 6.0
 
 
 class Keeper:
@@ -166,6 +168,8 @@ class Keeper:
             there = self._kept.get(fresh.id)
             if there is not None and not there.record.over:
                 return there
+            if there is not None and there.killed and time.monotonic() - there.gone_s < _KILL_S:
+                raise ClusterError(f"stream {fresh.id}: its last lane is still being ended; ask again")
             self._kept[fresh.id] = fresh
             return None
 
@@ -179,15 +183,16 @@ class Keeper:
 
 def _part(kept: Kept) -> None:
     """Let a lane end in order, then end it, and give its room back. The caller holds the stream's lock."""
-    if kept.actor is not None:
-        stopping = [kept.actor.stop.remote()]
-        ray.wait([ref for ref in (kept.watch, *stopping) if ref is not None], num_returns=1, timeout=_ASK_S)
-        if kept.watch is not None:
-            ended, _ = ray.wait([kept.watch], timeout=STOP_S)
+    if kept.actor is not None and kept.started and kept.watch is not None:
+        # A session that hangs answers neither.
+        ray.wait([kept.watch, kept.actor.stop.remote()], num_returns=1, timeout=_ASK_S)
+        ended, _ = ray.wait([kept.watch], timeout=STOP_S)
+        if ended:
             with suppress(RayError):
-                last = ray.get(ended[0]) if ended else None
+                last = ray.get(kept.watch)
                 if isinstance(last, Beat):
                     kept.record = replace(kept.record, beat=replace(last, state="ended"))
+            kept.watch = None
     kept.release()
 
 

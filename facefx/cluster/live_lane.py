@@ -33,6 +33,7 @@ _COUNTERS = ("frames_in", "frames_out", "late", "reconnects")
 _BY_REASON = ("dropped", "covered", "failed", "sound")
 _STOP_S = 2.0
 _BEGIN_S = 10.0
+_WATCH_S = 20.0
 # What the kernel sees of a lane that ended itself.
 _CUT, _BROKEN = 75, 70
 
@@ -67,7 +68,7 @@ class LiveSession(Protocol):
         """How it goes; from any thread, and soon."""
 
     def preview(self) -> tuple[Any, Any] | None:
-        """The newest frame before and after as JPEG; from any thread."""
+        """The newest frame before and after, as things with a `jpeg`; from any thread."""
 
 
 class LaneStore(Protocol):
@@ -88,9 +89,8 @@ MakeSession = Callable[[Mapping[str, Any], Mapping[str, Any] | None, Nets], Live
 class LiveLaneSettings:
     """What every lane is given by the supervisor, never by a user.
 
-    make, open_store, prove: module-level functions; prove raises where a device cannot be had.
-    beat_s: time between heartbeats. fence_s: how long
-    a lane goes on that nobody hears.
+    make, open_store, prove: module-level functions; prove raises where a device cannot be had. beat_s: time
+    between heartbeats. fence_s: how long a lane goes on that nobody hears.
     """
 
     make: MakeSession
@@ -117,11 +117,14 @@ class LiveLane:
         """Begin a stream on a device that this lane has; the answer is the node where it runs."""
         return _told(lambda: self._begin(record, device), self._where)
 
-    def watch(self) -> Beat:
-        """Wait until the stream is over; the answer says how."""
-        self._begun.wait()
-        assert self._run is not None
-        return self._run.wait()
+    def watch(self) -> Beat | None:
+        """Wait until the stream is over; the answer says how, None where it is not after a while.
+
+        Who asked may be gone: no call stays for ever, or they would fill the lane.
+        """
+        if not self._begun.wait(_WATCH_S) or self._run is None:
+            return None
+        return self._run.wait(_WATCH_S)
 
     def record(self) -> StreamRecord | None:
         """What this lane runs and owns, as it is now; None for one that has not begun."""
@@ -131,9 +134,9 @@ class LiveLane:
         """What the session counts and measures."""
         return _told(lambda: dict(self._running().session.stats().to_json()), self._where)
 
-    def preview(self) -> tuple[bytes, bytes] | Failure | None:
-        """The newest frame before and after."""
-        return _told(lambda: self._running().session.preview(), self._where)
+    def preview(self) -> tuple[bytes | None, bytes] | Failure | None:
+        """The newest frame before and after, as JPEG; before is None where faces are hidden."""
+        return _told(lambda: _jpegs(self._running().session.preview()), self._where)
 
     def set_effects(self, effects: Effects) -> StreamRecord | Failure:
         """Change the effects; the answer is the record with them."""
@@ -187,11 +190,11 @@ class _Run:
         with self._lock:
             return replace(self._record, beat=self._beat())
 
-    def wait(self) -> Beat:
+    def wait(self, limit_s: float) -> Beat | None:
         """Until the stream is over and the store was told, where it could be."""
-        self._over.wait()
+        if not self._over.wait(limit_s):
+            return None
         self._told.wait(_STOP_S)
-        assert self._end is not None
         return self._end
 
     def stop(self) -> None:
@@ -298,6 +301,13 @@ class _Run:
         threading.Thread(target=self.session.stop, name="stop", daemon=True).start()
         self._over.wait(_STOP_S)
         os._exit(_CUT)
+
+
+def _jpegs(shown: tuple[Any, Any] | None) -> tuple[bytes | None, bytes] | None:
+    if shown is None:
+        return None
+    before, after = shown
+    return None if before is None else before.jpeg, after.jpeg
 
 
 def state_of(plain: Mapping[str, Any]) -> StreamState:

@@ -108,7 +108,9 @@ class Launcher:
 
     def _place_again(self, kept: Kept) -> Place | None:
         """A spare, or the room of the lane that is gone, or what room there is."""
-        spare = self.spares.take(kept.needs)
+        # The cluster calls a lane dead that we killed some seconds before its process is; only its own room
+        # does not take the next one earlier.
+        spare = None if kept.killed and kept.group is not None else self.spares.take(kept.needs)
         if spare is not None:
             return spare
         name = LANE + kept.id

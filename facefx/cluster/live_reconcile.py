@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-import ray
-
 from facefx.cluster.live_keeper import STOP_S, Keeper
 from facefx.cluster.live_policy import Policy, Verdict, judge
 from facefx.cluster.live_ray import alive_nodes, find
@@ -79,8 +77,7 @@ class Reconciler:
         match verdict:
             case Verdict.KILL:
                 self._note(kept, "lane killed: it says nothing")
-                ray.kill(kept.actor)  # that it is gone is seen by its answer
-                kept.heard_s = time.monotonic()
+                kept.kill()
             case Verdict.REPLACE:
                 self._replace(kept, seen=stored is not None)
             case Verdict.GIVE_UP:

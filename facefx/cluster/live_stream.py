@@ -28,7 +28,8 @@ class Kept:
 
     watch: answers when the lane's stream is over, and fails when the lane is gone. begun: answers when it
     has started. ping: an answer that is due. heard_s, gone_s, began_s: times of our own clock. lost: lanes
-    lost in a row. ending_s: when it was first seen to be over. untold: the store does not know all of this.
+    lost in a row. killed: the last one by us. ending_s: when it was first seen to be over. untold: the store
+    does not know all of this.
     """
 
     record: StreamRecord
@@ -44,6 +45,7 @@ class Kept:
     gone_s: float = 0.0
     ending_s: float = 0.0
     lost: int = 0
+    killed: bool = False
     untold: bool = False
 
     @property
@@ -61,6 +63,7 @@ class Kept:
         self.actor, self.begun, self.ping = actor, begun, None
         self.watch = actor.watch.remote()
         self.began_s = self.heard_s = time.monotonic()
+        self.killed = False
 
     def refs(self) -> list[Any]:
         """Answers that are worth waking up for."""
@@ -98,6 +101,12 @@ class Kept:
             except RayError as error:  # the lane lives, its answer could not be made
                 self._take(ref, Failure.of(error))
 
+    def kill(self) -> None:
+        """End a lane that says nothing; that it is gone is then seen by its answers."""
+        ray.kill(self.actor)
+        self.heard_s = self.gone_s = time.monotonic()
+        self.killed = True
+
     def lose(self, policy: Policy, reason: str) -> None:
         """The lane is gone; its room stays reserved for the next."""
         now = time.monotonic()
@@ -110,7 +119,9 @@ class Kept:
 
     def release(self) -> None:
         """End the lane, dead or alive, and give its room back."""
-        if self.actor is not None:
+        if self.actor is not None and self.watch is not None and self.started:
+            self.kill()  # it has not ended in order
+        elif self.actor is not None:
             ray.kill(self.actor)
         free_room(self.group)
         self.actor = self.watch = self.begun = self.ping = self.group = None
@@ -175,11 +186,14 @@ class Kept:
             self.ping = None
 
     def _take(self, ref: Any, said: Any) -> None:
-        if ref is self.watch:
+        if ref is self.watch and said is None:
+            self.watch = self.actor.watch.remote()
+        elif ref is self.watch:
             self.watch = None
             self.end(said if isinstance(said, Beat) else Beat("failed", error=str(said)))
         elif ref is self.begun:
             self.begun = None
+            self.heard_s = time.monotonic()
             if isinstance(said, Failure):
                 self.end(Beat("failed", self.record.counters, self.record.tracker, said.message))
             elif self.record.owner is not None:

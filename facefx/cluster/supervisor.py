@@ -40,6 +40,7 @@ _log = logging.getLogger("facefx.cluster")
 SUPERVISOR = "live-supervisor"
 _BEAT_CALLS, _USER_CALLS = 8, 32
 _BEAT_WAIT_S = 2.0
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Supervisor:
                 self._reconciler.look()
             except Exception:  # noqa: BLE001 - the next look may do better; who looks after streams does not end
                 _log.exception("a look at the streams failed")
+            self._closing.wait(_PAUSE_S)  # a lane that cannot be reached answers that at once
             refs = [ref for kept in self._keeper.all() for ref in kept.refs()]
             if refs:
                 ray.wait(refs, num_returns=1, timeout=self._look_s)

@@ -47,8 +47,10 @@ class StreamDirectory(Protocol):
         Raises UsageError for a stream that does not run.
         """
 
-    def preview(self, id: str) -> tuple[bytes, bytes] | None:
-        """The newest frame before and after as JPEG; None where there is none to be shown.
+    def preview(self, id: str) -> tuple[bytes | None, bytes] | None:
+        """The newest frame before and after as JPEG, None where there is none yet.
+
+        Before is None where faces are hidden.
 
         Raises UsageError for a stream that does not run.
         """

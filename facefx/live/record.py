@@ -23,6 +23,7 @@ StreamState = Literal["starting", "running", "reconnecting", "ended", "failed"]
 _VERSION = 1
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _URLS = ("source", "targets")
+_SECRETS = ("seed",)
 
 
 def new_id() -> str:
@@ -193,7 +194,7 @@ class StreamRecord:
 
 
 def _redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
-    shown = dict(settings)
+    shown = {name: value for name, value in settings.items() if name not in _SECRETS}
     for name in _URLS:
         value = shown.get(name)
         if isinstance(value, str):

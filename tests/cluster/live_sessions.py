@@ -33,6 +33,10 @@ class Stats:
         yield Sample("facefx_test_faces", {}, 2, "gauge")
 
 
+class Picture(NamedTuple):
+    jpeg: bytes
+
+
 class Sample(NamedTuple):
     name: str
     labels: dict[str, str]
@@ -87,8 +91,8 @@ class FakeSession:
         plain = {"state": "running", "frames_out": self.frames, "dropped": {"late": 1}, "faces": 2}
         return Stats(plain | {"effects": self.effects}, {"next": self.next_track})
 
-    def preview(self) -> tuple[bytes, bytes]:
-        return b"before", b"after"
+    def preview(self) -> tuple[Picture | None, Picture]:
+        return None if "hides" in self.words else Picture(b"before"), Picture(b"after")
 
 
 def any_device(device: str) -> Ready:
