@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from facefx.live.record import StreamRecord
@@ -10,7 +10,7 @@ from facefx.live.settings import LiveSettings
 
 __all__ = ["Effects", "StreamDirectory"]
 
-Effects = Sequence[str | Mapping[str, Mapping[str, Any]]]
+Effects = Sequence[str | dict[str, Any]]
 
 
 class StreamDirectory(Protocol):

@@ -30,7 +30,7 @@ class Live:
         self.directory = LiveDirectory(SupervisorSettings(**known))
 
     def start(self, id: str, words: str = "plays", out: Path | None = None, **more: Any) -> StreamRecord:
-        targets = (str(out),) if out is not None else ("out.mkv",)
+        targets = (str(out),) if out is not None else ()
         return self.directory.start(LiveSettings(source=words, targets=targets, **more), id)
 
     def record(self, id: str) -> StreamRecord:
