@@ -20,7 +20,7 @@ from facefx.live.redis_store import RedisStore
 pytest_plugins = ("ray_cluster", "live_plugin", "redis_plugin")
 
 Begin = Callable[..., Live]
-SETTINGS = {"source": "plays", "targets": ["out.mkv"], "effects": ["mosaic"], "device": "cpu"}
+SETTINGS = {"source": "plays", "targets": [], "effects": ["mosaic"], "device": "cpu"}
 
 
 @pytest.fixture

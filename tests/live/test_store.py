@@ -19,7 +19,11 @@ from facefx.live.store import MemoryStore, StreamStore, open_store
 
 pytest_plugins = ("redis_plugin",)
 
-SETTINGS = {"source": "rtmp://in.example/live/s3cret", "targets": ["rtmp://out.example/live/k3y"], "seed": "s33d"}
+SETTINGS = {
+    "source": "rtmp://in.example/live/s3cret",
+    "targets": ["rtmp://out.example/live/k3y"],
+    "seed": "s33d",
+}
 
 
 @pytest.fixture(params=["memory", "redis"])
