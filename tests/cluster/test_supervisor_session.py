@@ -10,14 +10,14 @@ from facefx.cluster.live_lane import counters_of, state_of
 from facefx.cluster.live_session import LivePlaces, make_session
 from facefx.errors import EffectError, UsageError
 from facefx.pipeline.nets import Nets
-from facefx.video.live_rules import place_of
+from facefx.video.live_rules import check_source, place_of
 
 PLACES = LivePlaces()
 
 
 def refused(places: LivePlaces, url: str) -> str:
     with pytest.raises(UsageError) as error:
-        place_of(url, places.rules(url))
+        check_source(url, places.rules(url))
     return str(error.value)
 
 
