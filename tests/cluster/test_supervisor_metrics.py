@@ -70,13 +70,7 @@ def test_a_real_sessions_figures_have_labels_of_stage_and_reason_only() -> None:
         error="",
     )  # fmt: skip
     LaneMetrics().take(stats.samples())
-    assert {key for made in MADE for key in made.tag_keys} <= {
-        "way",
-        "reason",
-        "stage",
-        "kind",
-        "le",
-        "state",
-    }
+    known = {"way", "reason", "stage", "kind", "le", "state"}
+    assert {key for made in MADE for key in made.tag_keys} <= known
     assert not any("rtmp" in label for made in MADE for labels in made.told for label in labels)
     assert next(made for made in MADE if made.name == "facefx_live_frames_total").told == {("in",): 1}

@@ -70,12 +70,13 @@ def test_a_lane_killed_while_the_redis_is_away_is_replaced_and_written_down_late
     one, out = live(store=redis_server.url), tmp_path / "out"
     one.start("a", out=out)
     one.until_runs("a")
+    until(lambda: out.exists() and pushers(out))
     redis_server.stop()
     one.kill_lane("a")
     one.until_runs("a", epoch=2)
+    until(lambda: len(pushers(out)) == 2)
     redis_server.start()
     until(lambda: store.get("a") is not None and written(store).epoch == 2)
-    assert len(pushers(out)) == 2
 
 
 def test_a_stream_ended_while_the_redis_is_away_is_ended_there_too(
