@@ -37,7 +37,7 @@ class Policy:
     start_s: float = 120.0
     cut_s: float = 12.0
     most_lost: int = 5
-    steady_s: float = 60.0
+    steady_s: float = 20.0
     back_off_s: float = 1.0
     most_back_off_s: float = 30.0
     abandoned_s: float = 900.0

@@ -14,6 +14,7 @@ from live_sessions import make
 
 from facefx.cluster.live import LiveDirectory
 from facefx.cluster.live_policy import Policy
+from facefx.cluster.live_ray import find, lane_names
 from facefx.cluster.supervisor import SupervisorSettings
 from facefx.live.record import StreamRecord
 from facefx.live.settings import LiveSettings
@@ -31,7 +32,7 @@ class Live:
 
     def start(self, id: str, words: str = "plays", out: Path | None = None, **more: Any) -> StreamRecord:
         targets = (str(out),) if out is not None else ()
-        return self.directory.start(LiveSettings(source=words, targets=targets, **more), id)
+        return self.directory.start(LiveSettings(source=words, **{"targets": targets, **more}), id)
 
     def record(self, id: str) -> StreamRecord:
         found = self.directory.get(id)
@@ -81,3 +82,14 @@ def until_gone(pid: int) -> None:
 def pushers(out: Path) -> list[int]:
     """The processes that wrote frames, in the order of their first."""
     return list(dict.fromkeys(int(line.split()[0]) for line in out.read_text().splitlines()))
+
+
+def spare_is_ready() -> bool:
+    """One that is nobody's has loaded."""
+    for name in lane_names():
+        actor = find(name)
+        if actor is not None and ray.get(actor.record.remote(), timeout=60) is None:
+            ray.get(actor.ready.remote("cpu"), timeout=60)
+            time.sleep(0.3)  # the supervisor looks ten times a second
+            return True
+    return False

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import ray
-from live_cluster import Live, until
+from live_cluster import Live, spare_is_ready, until
 
 from facefx.cluster.live_launch import LaneRoom
-from facefx.cluster.live_ray import find, lane_names
+from facefx.cluster.live_ray import lane_names
 from facefx.cluster.live_room import reserved
 from facefx.errors import UsageError
 
@@ -39,17 +37,6 @@ def test_a_spare_lane_takes_over_and_another_spare_comes(live: Begin, tmp_path: 
     until(lambda: one.directory.get("a") is not None)
     assert one.record("a").token == second.token
     until(lambda: len(reserved()) == 2 and len(lane_names()) == 2)
-
-
-def spare_is_ready() -> bool:
-    """One that is nobody's has loaded."""
-    for name in lane_names():
-        actor = find(name)
-        if actor is not None and ray.get(actor.record.remote(), timeout=60) is None:
-            ray.get(actor.ready.remote("cpu"), timeout=60)
-            time.sleep(0.3)  # the supervisor looks ten times a second
-            return True
-    return False
 
 
 def test_spares_keep_no_stream_out(live: Begin) -> None:
