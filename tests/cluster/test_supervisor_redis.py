@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
 from live_cluster import QUICK, Live, pushers, until, until_gone
 from redis_place import RedisServer
 
@@ -40,7 +43,7 @@ def written(store: RedisStore, id: str = "a") -> StreamRecord:
 def test_streams_go_on_without_a_redis_and_are_heard_of_again_when_it_is_back(
     live: Begin, redis_server: RedisServer, store: RedisStore, tmp_path: Path
 ) -> None:
-    one, out = live(store=redis_server.url), tmp_path / "out"
+    one, out = live(store=redis_server.url, fence_s=2.0), tmp_path / "out"
     one.start("a", out=out)
     one.until_runs("a")
     until(lambda: written(store).counters.get("frames_out", 0) > 0)
@@ -62,6 +65,32 @@ def test_streams_go_on_without_a_redis_and_are_heard_of_again_when_it_is_back(
     assert written(store).token == one.record("a").token
     assert one.start("b").state == "starting"
     assert one.lane_pid("a") == pid
+
+
+def test_a_lane_cut_off_from_the_redis_and_the_cluster_ends_itself_and_is_replaced(
+    live: Begin, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """As on a machine whose network is gone: nobody can tell it that another runs its stream by now."""
+    one, out = live(store=redis_server.url, fence_s=1.5), tmp_path / "out"
+    one.start("a", out=out)
+    one.until_runs("a")
+    until(lambda: out.exists() and pushers(out))
+    pid, head = one.lane_pid("a"), head_pid()
+    os.kill(head, signal.SIGSTOP)
+    try:
+        redis_server.stop()
+        until_gone(pid)
+    finally:
+        os.kill(head, signal.SIGCONT)
+    redis_server.start()
+    one.until_runs("a", epoch=2)
+    until(lambda: len(pushers(out)) == 2)
+
+
+def head_pid() -> int:
+    """Of the cluster's head, which counts machines and actors."""
+    node = ray._private.worker._global_node
+    return int(node.all_processes["gcs_server"][0].process.pid)
 
 
 def test_a_lane_killed_while_the_redis_is_away_is_replaced_and_written_down_later(
