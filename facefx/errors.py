@@ -17,7 +17,7 @@
     │   ├── RecordsError            3  an archive's records cannot be read, or are of another plan
     │   ├── StoreAwayError          3  what is known of live streams cannot be read or written now
     │   ├── ClusterError            3  there is no cluster, or it cannot be used
-    │   │   └── ResourcesError      3  the cluster can never give what is asked for
+    │   │   └── ResourcesError      3  the cluster cannot give what is asked for
     │   └── ModelError              3  a net cannot be used
     │       ├── WeightsMissingError 3  its file is nowhere to be had
     │       ├── WeightsMismatchError 3 its file is not the one that the catalog names
@@ -167,7 +167,7 @@ class ClusterError(InputError):
 
 
 class ResourcesError(ClusterError):
-    """The cluster can never give what is asked for; the message says need and have."""
+    """The cluster cannot give what is asked for, ever or now; the message says need and have."""
 
 
 class ModelError(InputError):

@@ -267,8 +267,8 @@ class _Run:
             except LeaseHeldError as error:
                 self._disowned(str(error))
                 break
-            except FacefxError as error:
-                _log.error("a heartbeat failed", extra={"stream": self._record.id, "reason": str(error)})
+            except Exception:  # noqa: BLE001 - whatever it was, the next heartbeat must come
+                _log.exception("a heartbeat failed")
         self._told.set()
 
     def _tell(self) -> None:

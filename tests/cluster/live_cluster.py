@@ -30,9 +30,7 @@ class Live:
         known: dict[str, Any] = {"make": make, "policy": QUICK, "look_s": 0.1, "beat_s": 0.2} | settings
         self.directory = LiveDirectory(SupervisorSettings(**known))
 
-    def start(
-        self, id: str, words: str = "plays", out: Path | str | None = None, **more: Any
-    ) -> StreamRecord:
+    def start(self, id: str, words: str = "plays", out: Path | None = None, **more: Any) -> StreamRecord:
         targets = (str(out),) if out is not None else ()
         return self.directory.start(LiveSettings(source=words, **{"targets": targets, **more}), id)
 
