@@ -16,8 +16,9 @@
     │   ├── SinkError               3  the destination cannot be written
     │   ├── LeaseHeldError          3  another run works on the destination
     │   ├── RecordsError            3  an archive's records cannot be read, or are of another plan
+    │   ├── StoreAwayError          3  what is known of live streams cannot be read or written now
     │   ├── ClusterError            3  there is no cluster, or it cannot be used
-    │   │   └── ResourcesError      3  the cluster can never give what is asked for
+    │   │   └── ResourcesError      3  the cluster cannot give what is asked for
     │   └── ModelError              3  a net cannot be used
     │       ├── WeightsMissingError 3  its file is nowhere to be had
     │       ├── WeightsMismatchError 3 its file is not the one that the catalog names
@@ -55,6 +56,7 @@ __all__ = [
     "SourceError",
     "StageError",
     "StagingError",
+    "StoreAwayError",
     "TooLargeError",
     "UnsupportedError",
     "UsageError",
@@ -162,12 +164,16 @@ class RecordsError(InputError):
     """The records of an archive cannot be read, or are of another plan or version."""
 
 
+class StoreAwayError(InputError):
+    """The store of live streams does not answer, or does not let us in; streams that run go on."""
+
+
 class ClusterError(InputError):
     """There is no cluster where we were sent, or it cannot be used."""
 
 
 class ResourcesError(ClusterError):
-    """The cluster can never give what is asked for; the message says need and have."""
+    """The cluster cannot give what is asked for, ever or now; the message says need and have."""
 
 
 class ModelError(InputError):
