@@ -37,9 +37,10 @@ def numbered(source: str, target: str) -> int:
                     output.mux(packet)
                 continue
             for frame in packet.decode():
+                assert isinstance(frame, av.VideoFrame)
                 frame.make_writable()
-                luma = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
-                draw_number(luma, number)
+                luma = np.frombuffer(frame.planes[0], np.uint8)  # type: ignore[call-overload]
+                draw_number(luma.reshape(-1, frame.planes[0].line_size), number)
                 frame.pict_type = 0
                 output.mux(video.encode(frame))
                 number += 1

@@ -50,4 +50,4 @@ class _LiveFinder:
     def hide(self, yes: bool) -> None:
         interval_s = 0.0 if yes else BEAUTY_INTERVAL_S
         if self._analyzer.policy.look_interval_s != interval_s:
-            self._analyzer.policy = replace(self._analyzer.policy, look_interval_s=interval_s)
+            self._analyzer.adopt(replace(self._analyzer.policy, look_interval_s=interval_s))
