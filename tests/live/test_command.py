@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeOutput, FakeSource
+from live_fakes import FakeOutput, FakeSource
 
 from facefx.cli import main
 from facefx.errors import SinkError, SourceError

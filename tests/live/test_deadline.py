@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import picture, settings, stream_format
+from live_fakes import picture, settings, stream_format
 
 from facefx.live.deadline import Departure, Line, LiveFrame, Reason, State
 from facefx.pipeline.live_plan import LivePlan, make_live_plan

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from fakes import Eye, EyeNets, picture, settings, stream_format, video_of
+from live_fakes import Eye, EyeNets, picture, settings, stream_format, video_of
 
 from facefx.faces.live_policy import LivePolicy
 from facefx.live.graph import LiveGraph, StageFailed, check_plan

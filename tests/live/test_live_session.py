@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import Eye, EyeNets, FakeOutput, FakeSource, Out, Running, run, settings, start, stream_format
+from live_fakes import Eye, EyeNets, FakeOutput, FakeSource, Out, Running, run, settings, start, stream_format
 
 from facefx.errors import EffectError, SinkError, SourceError, StageError
 from facefx.live.session import LiveSession

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fakes import ClipSource, FakeOutput, run
+from live_fakes import ClipSource, FakeOutput, run
 
 from facefx.config import PolicyConfig, RunConfig
 from facefx.pipeline.inline import InlineRunner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from fakes import picture, settings, stream_format
+from live_fakes import picture, settings, stream_format
 
 from facefx.live.deadline import LiveFrame, Reason
 from facefx.live.stats import BUCKETS_S, Histogram, LiveStats, Meter

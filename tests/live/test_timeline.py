@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from fakes import FakePacket
+from live_fakes import FakePacket
 
 from facefx.live.timeline import Timeline
 
