@@ -291,10 +291,6 @@ def test_a_source_that_comes_back_with_another_picture_gets_an_output_of_its_own
 
 def test_a_lane_that_comes_back_gives_faces_their_numbers_again() -> None:
     first = run(FakeSource(5), FakeOutput()).stats
-    from fakes import EyeNets, settings
-
-    from facefx.live.session import LiveSession
-
     tracks = {**first.tracks, "next": 8, "faces": [{**face, "track_id": 7} for face in first.tracks["faces"]]}
     again = LiveSession(
         settings(),
