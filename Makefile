@@ -8,6 +8,8 @@
 #   make chaos   archives whose workers and drivers are killed, compared byte by byte (SHORT=1: a few of each)
 #   make bench-effects   what each effect costs a face, in chains, and by way of RGB (SHORT=1: a quick trial)
 #   make bench-archive   what a cluster costs beside the work itself, and what a second lane brings
+#   make bench-live   what facefx adds to a live stream, and what carrying frames costs (SHORT=1: a quick trial)
+#   make soak    ten minutes of a live stream while everything around it fails (SHORT=1: one minute)
 #   make docs    write docs/cli.md, docs/effects.md and the gallery again from the code
 #   make pin     write constraints.txt again from a clean environment
 #   make test-gpu, make clean
@@ -24,7 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constrain
 # An interpreter that is new enough and able to make virtual environments.
 USABLE := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help demo test test-gpu lint bench bench-effects bench-archive chaos docs pin clean setup setup-dev
+.PHONY: help demo test test-gpu lint bench bench-effects bench-archive bench-live soak chaos docs pin clean setup setup-dev
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,6 +54,12 @@ bench-effects: $(VENV)/.installed-dev
 
 bench-archive: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) archive scale
+
+bench-live: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) live frames
+
+soak: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.soak $(if $(SHORT),--short)
 
 chaos: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.chaos $(if $(SHORT),--short)
