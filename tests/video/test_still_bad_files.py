@@ -28,7 +28,14 @@ from still_makers import (
 )
 from still_readers import change, jpeg_planes, png_chunks, webp_chunks
 
-from facefx.errors import DamagedError, FacefxError, FidelityError, SourceError, UnsupportedError
+from facefx.errors import (
+    DamagedError,
+    FacefxError,
+    FidelityError,
+    SourceError,
+    TooLargeError,
+    UnsupportedError,
+)
 from facefx.video.still_fidelity import Promise, verify_still
 from facefx.video.still_kinds import TargetKind, is_photo_head, kind_of, target_kind
 from facefx.video.still_meta import MetadataPolicy
@@ -111,7 +118,7 @@ BAD_JPEG: dict[str, Bad] = {
     "two frames": (with_segments(JPEG, segment(0xC0, b"\x08\0\1\0\1\1" + Y)), SourceError, "2 frame headers"),
     "huge": (
         frame(Y, CB, CR, size=(60000, 60000)),
-        UnsupportedError,
+        TooLargeError,
         "60000x60000 = 3600000000 pixels, limit",
     ),
     "large but empty": (frame(Y, CB, CR, size=(8000, 8000)), DamagedError, "does not decode whole"),
@@ -140,7 +147,7 @@ BAD_PNG: dict[str, Bad] = {
     ),
     "animated": (png(PICTURE, 2, before=[png_chunk(b"acTL", bytes(8))]), UnsupportedError, "an animated PNG"),
     "no columns": (png(PICTURE, 2, size=(0, 45)), SourceError, "says that it is 0x45 pixels"),
-    "huge": (png(PICTURE, 2, size=(99999, 99999)), UnsupportedError, "99999x99999 = 9999800001 pixels"),
+    "huge": (png(PICTURE, 2, size=(99999, 99999)), TooLargeError, "99999x99999 = 9999800001 pixels"),
     "texts that unpack to gigabytes": (
         png(PICTURE, 2, before=[png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 22)))] * 1025),
         UnsupportedError,

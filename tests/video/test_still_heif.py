@@ -15,7 +15,7 @@ import pytest
 from still_makers import SMALL_JPEG, HeifMaker, Pixels, box, full, ispe, save, scene, turned_exif
 from still_readers import change, exif_of, psnr, rgb_of, tags
 
-from facefx.errors import DamagedError, FacefxError, SourceError, UnsupportedError
+from facefx.errors import DamagedError, FacefxError, SourceError, TooLargeError, UnsupportedError
 from facefx.video.still_source import open_still
 
 BRANDS = [b"avif", b"heic"]
@@ -227,7 +227,7 @@ BAD: dict[str, tuple[Callable[[], bytes], type[FacefxError], str]] = {
     "tiles": (lambda: tiled(1, (64, 32)), DamagedError, "1 tiles of 2 are there"),
     "cover": (lambda: tiled(2, (70, 32)), DamagedError, "its tiles cover 64x32 of 70x32 pixels"),
     "huge": (lambda: tiled(2, (64, 32), ispe(30000, 30000)), SourceError, "in tiles of a picture of 2048"),
-    "huge picture": (lambda: tiled(2, (30000, 30000)), UnsupportedError, "30000x30000 = 900000000 pixels"),
+    "huge picture": (lambda: tiled(2, (30000, 30000)), TooLargeError, "30000x30000 = 900000000 pixels"),
     "pieces": (many_pieces, SourceError, "its items have more than 65536 pieces"),
     "properties": (many_properties, SourceError, "1073741824 items have properties"),
     "claims": (many_items, SourceError, "its items are larger than the file"),
