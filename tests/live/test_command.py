@@ -58,7 +58,7 @@ def test_a_stream_runs_to_its_end_and_is_reported_without_its_key(
     doors: Doors, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, report = told(
-        tmp_path, "--listen", URL, "--out", "rtmp://x/out/othersecret", "--effect", "solid", "--gop", "2"
+        tmp_path, "--listen", URL, "--out", "rtmp://x/out/othersecret", "--gop", "2", "--unpaced"
     )
     said = "".join(capsys.readouterr())
     assert code == 0
@@ -113,11 +113,11 @@ def test_a_signal_ends_the_stream_with_its_files_closed_and_reported(
 def test_a_stream_ends_when_its_duration_is_over(doors: Doors, tmp_path: Path) -> None:
     doors.source = FakeSource(100_000)
     began = time.monotonic()
-    code, report = told(tmp_path, URL, "--out", "x.ts", "--duration", "0.8")
+    code, report = told(tmp_path, URL, "--out", "x.ts", "--duration", "2")
     assert code == 0
     assert report["reason"] == "the duration is over"
-    assert time.monotonic() - began < 8
-    assert 0 < report["frames_out"] < 60
+    assert 2 <= time.monotonic() - began < 20
+    assert 0 < report["frames_out"] < 100
 
 
 def test_a_source_that_is_not_there_is_bad_input(doors: Doors, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +134,7 @@ def test_an_output_that_fails_is_bad_input_and_still_reported(doors: Doors, tmp_
             raise SinkError("rtmp://x/***: gone")
 
     doors.output = FakeOutput(fail)
-    code, report = told(tmp_path, URL, "--out", "x.ts")
+    code, report = told(tmp_path, URL, "--out", "x.ts", "--unpaced")
     assert code == 3
     assert (report["state"], report["error"]) == ("failed", "rtmp://x/***: gone")
 

@@ -34,7 +34,7 @@ def until(condition: Any, timeout_s: float = 10.0) -> None:
 
 def test_every_frame_of_a_stream_goes_out_with_its_face_hidden() -> None:
     output = FakeOutput()
-    report = run(FakeSource(20), output)
+    report = run(FakeSource(20), output, budget_s=5)
     assert [frame.pts for frame in output.frames] == [round(1000 * i / 30) for i in range(20)]
     assert all(hides_the_face(frame) and not is_black(frame) for frame in output.frames)
     assert report.reason == "the source ended"
@@ -51,10 +51,10 @@ def test_a_detector_that_stalls_for_two_seconds_lets_no_raw_frame_out(late: str)
     assert eye.looks > 10
     assert [frame.pts for frame in output.frames if not hides_the_face(frame)] == []
     black = sum(is_black(frame) for frame in output.frames)
-    assert (black > 40) == (late == "cover")
+    assert (black > 25) == (late == "cover")
     assert report.stats.covered.get("late", 0) == black
     gaps = np.diff([frame.at_s for frame in output.frames])
-    assert (gaps.max() < 0.5) == (late == "cover"), "only a covered stream goes on while the detector hangs"
+    assert (gaps.max() < 1.2) == (late == "cover"), "only a covered stream goes on while the detector hangs"
 
 
 def test_a_stage_that_is_too_slow_costs_frames_and_not_latency() -> None:
@@ -62,7 +62,7 @@ def test_a_stage_that_is_too_slow_costs_frames_and_not_latency() -> None:
     report = run(FakeSource(60), output, eye=Eye(lambda look: time.sleep(0.06)))
     stats = report.stats
     assert stats.dropped["overtaken"] > 10
-    assert stats.p95_s < 0.2
+    assert stats.p95_s < 0.8, "where every frame waits for its turn, the last ones are 1.6 s late"
     assert sum(stats.dropped.values()) + stats.frames_out == 60
     assert all(hides_the_face(frame) for frame in output.frames)
 
@@ -224,7 +224,7 @@ def test_a_source_that_comes_back_goes_on_with_the_same_tracks_and_time_runs_on(
         FakeSource(10, start_pts=0, sound_every=5),
     ]
     output = FakeOutput()
-    report = run(sources, output, retry_s=0.05)
+    report = run(sources, output, retry_s=0.05, budget_s=5)
     pts = [frame.pts for frame in output.frames]
     assert len(pts) == 20
     assert pts[:10] == [5000 + round(1000 * i / 30) for i in range(10)]
@@ -258,7 +258,7 @@ def test_a_source_that_stays_away_ends_the_stream_after_it_lingered() -> None:
     sources = [FakeSource(5, fails=gone), *(FakeSource(0, refused=gone) for _ in range(50))]
     output = FakeOutput()
     began = time.monotonic()
-    report = run(sources, output, linger_s=0.3, retry_s=0.05)
+    report = run(sources, output, linger_s=0.3, retry_s=0.05, budget_s=5)
     assert time.monotonic() - began < 3
     assert report.reason == "the source went away: rtmp://x/***: went away"
     assert output.closed == 1
@@ -276,7 +276,7 @@ def test_a_source_that_comes_back_with_another_picture_gets_an_output_of_its_own
         return outputs[-1]
 
     session = LiveSession(
-        settings(retry_s=0.01),
+        settings(retry_s=0.01, budget_s=5),
         open_source=lambda: next(sources),
         open_output=open_output,
         nets=EyeNets(Eye()),
@@ -290,7 +290,7 @@ def test_a_source_that_comes_back_with_another_picture_gets_an_output_of_its_own
 
 
 def test_a_lane_that_comes_back_gives_faces_their_numbers_again() -> None:
-    first = run(FakeSource(5), FakeOutput()).stats
+    first = run(FakeSource(5), FakeOutput(), budget_s=5).stats
     tracks = {**first.tracks, "next": 8, "faces": [{**face, "track_id": 7} for face in first.tracks["faces"]]}
     again = LiveSession(
         settings(),
@@ -351,7 +351,7 @@ def test_sound_can_be_left_out() -> None:
 def test_what_is_told_is_json_and_numbers_for_an_exporter() -> None:
     import json
 
-    stats = run(FakeSource(5), FakeOutput()).stats
+    stats = run(FakeSource(5), FakeOutput(), budget_s=5).stats
     told = json.loads(json.dumps(stats.to_json()))
     assert told["frames_out"] == 5
     assert told["through"]["buckets"]["+Inf"] == 5
