@@ -77,7 +77,7 @@ def live(
     landmarker: options.LandmarkerName = None,
     device: options.Device = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="The encoder's speed preset.", show_default="veryfast")
+        str | None, typer.Option("--preset", help="The encoder's speed preset.", show_default="superfast")
     ] = None,
     crf: options.Crf = None,
     bitrate: Annotated[

@@ -44,7 +44,7 @@ class LiveSettings(BaseModel):
     retry_s: float = Field(0.25, gt=0, le=60, description="first pause before the source is opened again")
     linger_s: float = Field(30.0, ge=0, le=86400, description="how long a source that went away is awaited")
     codec: str = Field("libx264", description="encoder of the output")
-    preset: str = Field("veryfast", description="the encoder's speed preset")
+    preset: str = Field("superfast", description="the encoder's speed preset")
     crf: float | None = Field(None, ge=0, le=63, description="constant quality; unset: the encoder's own")
     bitrate: int | None = Field(None, gt=0, description="bits per second, instead of constant quality")
     gop_s: float = Field(1.0, gt=0, le=10, description="time between two key frames")

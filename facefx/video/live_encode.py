@@ -23,6 +23,7 @@ from facefx.video.live_values import CodedUnit
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -42,7 +43,7 @@ class LiveEncode:
     """
 
     codec: str = "libx264"
-    preset: str = "veryfast"
+    preset: str = "superfast"
     crf: float | None = None
     bitrate: int | None = None
     gop_s: float = 1.0
@@ -127,6 +128,11 @@ class _Keyed(VideoEncoder):
             self.forced.clear()
             self._key = pts
             frame.pict_type = _INTRA
+
+    def _describe(self, context: VideoCodecContext, resolved: ResolvedEncode, rate: Fraction) -> None:
+        super()._describe(context, resolved, rate)
+        # Several threads share a picture; a picture each would keep one back for every thread.
+        context.thread_type = "SLICE"
 
 
 class _Nowhere:

@@ -167,9 +167,10 @@ def test_a_file_holds_every_frame_and_the_sound(clip: Path, tmp_path: Path, suff
         assert sum(1 for p in file.demux(audio=0) if p.size) > 370
 
 
-def test_a_key_frame_comes_when_it_is_asked_for(clip: Path) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_key_frame_comes_when_it_is_asked_for(clip: Path, threads: int) -> None:
     stream, arrivals = played(clip)
-    encoder = LiveEncoder(LiveEncode(preset="ultrafast", gop_s=10), stream.video)
+    encoder = LiveEncoder(LiveEncode(preset="ultrafast", gop_s=10, threads=threads), stream.video)
     keys = []
     batches = [arrival.batch for arrival in arrivals if arrival.batch is not None]
     for number, batch in enumerate(batches[:60]):
