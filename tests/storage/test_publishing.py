@@ -131,7 +131,7 @@ def test_a_source_on_the_web_is_staged_in_bounded_time(
     fault_proxy.add(Fault.STALL, method="GET")
     with (
         pytest.raises(SourceError, match="cannot be fetched"),
-        staged(url, StorageOptions(read_timeout_s=0.3, retries=1)),
+        staged(url, StorageOptions(read_timeout_s=1.5, retries=1)),
     ):
         pass
     assert fault_proxy.done[Fault.STALL] == 2
