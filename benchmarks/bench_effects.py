@@ -233,11 +233,9 @@ def goals(
             middle["beauty set"],
             BEAUTY_MS,
             False,
-            judged and beauty == len(BEAUTY),
+            judged and beauty,
         ),
-        Goal(
-            "ten in a chain : sum of each alone", ratio.median, CHAIN_PART, False, judged and ten == len(TEN)
-        ),
+        Goal("ten in a chain : sum of each alone", ratio.median, CHAIN_PART, False, judged and ten),
         Goal("by way of RGB : on the planes, the median effect", times, RGB_TIMES, True, judged),
     ]
     if "texture" in middle:
