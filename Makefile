@@ -8,7 +8,7 @@
 #   make chaos   archives whose workers and drivers are killed, compared byte by byte (SHORT=1: a few of each)
 #   make bench-effects   what each effect costs a face, in chains, and by way of RGB (SHORT=1: a quick trial)
 #   make bench-archive   what a cluster costs beside the work itself, and what a second lane brings
-#   make bench-live   what facefx adds to a live stream, and what carrying frames costs (SHORT=1: a quick trial)
+#   make bench-live   what facefx adds to a live stream, what carrying frames costs, photos a second (SHORT=1: a quick trial)
 #   make soak    ten minutes of a live stream while everything around it fails (SHORT=1: one minute)
 #   make docs    write docs/cli.md, docs/effects.md and the gallery again from the code
 #   make pin     write constraints.txt again from a clean environment
@@ -56,7 +56,7 @@ bench-archive: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) archive scale
 
 bench-live: $(VENV)/.installed-dev
-	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) live frames
+	@$(BIN)/python -m benchmarks $(if $(SHORT),--short) live frames images
 
 soak: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.soak $(if $(SHORT),--short)

@@ -51,7 +51,7 @@ def main() -> int:
     short, rounds = asked.short, 1 if asked.short else asked.rounds
     source = media_file("formats/bench_720p.mp4")
     with scratch() as folder:
-        deface = _install(folder / "deface")
+        deface = install(folder / "deface")
         clip, first = folder / "clip.mp4", folder / "first.mp4"
         frames = take(source, clip, 12) if short else loop(source, clip, 1)
         take(source, first, 1)
@@ -101,7 +101,7 @@ def main() -> int:
     return finish(result, short=short)
 
 
-def _install(venv: Path) -> Path:
+def install(venv: Path) -> Path:
     """Make an environment with deface 1.5.0 and return its command."""
     say("installing deface 1.5.0 …")
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
