@@ -1,9 +1,9 @@
 """How many photos a second one process does, beside deface's net kept warm.
 
 Photos of 1280 × 720 cut from bench_720p.mp4, as JPEG. Ours: the image service that stands behind
-`POST /v1/images`, its nets loaded, asked for one photo after another. deface: its net and its drawing in a loop
-in an environment of its own, loaded once, decoding and encoding by OpenCV. One core for both, in turns; what is
-compared is the photos a second of each pair of turns.
+`POST /v1/images`, its nets loaded, asked for one photo after another. deface: its net and its drawing in a
+loop in an environment of its own, loaded once, decoding and encoding by OpenCV. One core for both, in turns;
+what is compared is the photos a second of each pair of turns.
 """
 
 from __future__ import annotations
