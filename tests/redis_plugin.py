@@ -1,4 +1,4 @@
-"""A Redis for a test; the class is in `redis_place`."""
+"""A Redis for a test, and a look into it; the class is in `redis_place`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from redis_place import RedisServer
 
+from facefx.live.redis_store import RedisStore
+
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
@@ -18,3 +20,11 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def store(redis_server: RedisServer) -> Iterator[RedisStore]:
+    """As an observer sees it."""
+    made = RedisStore(redis_server.url)
+    yield made
+    made.close()

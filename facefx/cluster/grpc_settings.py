@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from facefx.cluster.environment import described, tokens_of
 from facefx.config import RunConfig
 from facefx.errors import ConfigError
 from facefx.live.frame_exchange import ExchangeRules
@@ -101,19 +102,14 @@ def grpc_settings_from(given: Mapping[str, str] = os.environ) -> GrpcSettings:
 
     Raises ConfigError, with no token in it.
     """
+    tokens = tokens_of(given)
     try:
-        path = given.get("FACEFX_TOKEN_FILE")
-        tokens = (Path(path).read_text(encoding="utf-8") if path else given.get("FACEFX_TOKEN", "")).split()
         rest = json.loads(given.get("FACEFX_GRPC") or "{}")
         return GrpcSettings.model_validate({**rest, **({"tokens": tokens} if tokens else {})})
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"FACEFX_TOKEN_FILE cannot be read: {type(error).__name__}") from error
     except (json.JSONDecodeError, TypeError) as error:
         raise ConfigError("FACEFX_GRPC: expected an object in JSON") from error
     except ValidationError as error:
-        told = error.errors(include_url=False, include_input=False, include_context=False)
-        problems = (f"{'.'.join(map(str, item['loc'])) or 'whole'}: {item['msg']}" for item in told)
-        raise ConfigError(f"FACEFX_GRPC: {'; '.join(problems)}") from None
+        raise ConfigError(f"FACEFX_GRPC: {described(error)}") from None
 
 
 def _is_loopback(host: str) -> bool:

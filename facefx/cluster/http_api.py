@@ -15,12 +15,13 @@ from facefx.cluster.http_docs import docs_page
 from facefx.cluster.http_effects import effect_routes
 from facefx.cluster.http_errors import install
 from facefx.cluster.http_images import Images, image_routes
-from facefx.cluster.http_metrics import CONTENT_TYPE, Line, exposition, image_lines, stream_lines
+from facefx.cluster.http_metrics import CONTENT_TYPE, exposition, image_lines, stream_lines
 from facefx.cluster.http_page import OPEN_PATHS, page_routes
 from facefx.cluster.http_rtmp import HOOKS, rtmp_routes
 from facefx.cluster.http_settings import HttpSettings
 from facefx.cluster.http_streams import Streams, live_settings, stream_routes
 from facefx.errors import FacefxError
+from facefx.live.stats import Sample
 
 __all__ = ["make_api"]
 
@@ -96,7 +97,7 @@ def _state_routes(
     @routes.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Figures of all streams and of the images, as Prometheus' text."""
-        lines: list[Line] = [] if images is None else [*image_lines(images.counts())]
+        lines: list[Sample] = [] if images is None else [*image_lines(images.counts())]
         if streams is not None:
             lines += await run_in_threadpool(_all_streams, streams)
         return Response(exposition(lines), media_type=CONTENT_TYPE)
@@ -104,8 +105,8 @@ def _state_routes(
     return routes
 
 
-def _all_streams(streams: Streams) -> list[Line]:
-    lines: list[Line] = []
+def _all_streams(streams: Streams) -> list[Sample]:
+    lines: list[Sample] = []
     for record in streams.list():
         if record.state in ("ended", "failed"):
             continue

@@ -6,9 +6,11 @@ Source: the exposition format, version 0.0.4, of the Prometheus documentation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["CONTENT_TYPE", "Line", "exposition", "image_lines", "stream_lines"]
+from facefx.live.stats import Sample, samples_of
+
+__all__ = ["CONTENT_TYPE", "exposition", "image_lines", "stream_lines"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,72 +30,32 @@ _HELP = {
 }
 
 
-class Line(NamedTuple):
-    """One sample; name without _bucket, _sum and _count, which are its suffix."""
-
-    name: str
-    suffix: str
-    labels: Mapping[str, str]
-    value: float
-    kind: str
-
-
-def stream_lines(id: str, state: str, stats: Mapping[str, Any]) -> Iterator[Line]:
+def stream_lines(id: str, state: str, stats: Mapping[str, Any]) -> Iterator[Sample]:
     """The samples of one stream. stats: as LiveStats.to_json has them; what is missing is left out."""
-    own = {"stream": id}
-    yield Line("facefx_live_up", "", {**own, "state": state}, float(state == "running"), "gauge")
-    for way in ("in", "out"):
-        if f"frames_{way}" in stats:
-            yield _counter("facefx_live_frames_total", {**own, "way": way}, stats[f"frames_{way}"])
-    for outcome, key in (("dropped", "reason"), ("covered", "reason"), ("failed", "stage")):
-        for reason, count in stats.get(outcome, {}).items():
-            yield _counter(f"facefx_live_{outcome}_total", {**own, key: reason}, count)
-    for name in ("late", "reconnects"):
-        if name in stats:
-            yield _counter(f"facefx_live_{name}_total", own, stats[name])
-    for name, said in (("faces", "faces"), ("frames_per_second", "fps")):
-        if said in stats:
-            yield Line(f"facefx_live_{name}", "", own, stats[said], "gauge")
-    for where, count in stats.get("pending", {}).items():
-        yield Line("facefx_live_pending_frames", "", {**own, "state": where}, count, "gauge")
-    for stage, kinds in stats.get("latency", {}).items():
-        for kind, histogram in kinds.items():
-            labels = {**own, "stage": stage, "kind": kind}
-            yield from _histogram("facefx_live_stage_seconds", labels, histogram)
-    if "through" in stats:
-        yield from _histogram("facefx_live_latency_seconds", own, stats["through"])
+    yield Sample("facefx_live_up", {"stream": id, "state": state}, float(state == "running"), "gauge")
+    for sample in samples_of(stats):
+        yield sample._replace(labels={"stream": id, **sample.labels})
 
 
-def image_lines(counts: Mapping[str, float]) -> Iterator[Line]:
+def image_lines(counts: Mapping[str, float]) -> Iterator[Sample]:
     """The samples of the image service."""
     for name, value in counts.items():
         kind = "counter" if name.endswith("_total") else "gauge"
-        yield Line(f"facefx_{name}", "", {}, value, kind)
+        yield Sample(f"facefx_{name}", {}, value, kind)
 
 
-def exposition(lines: Sequence[Line]) -> str:
+def exposition(lines: Sequence[Sample]) -> str:
     """The text: samples by name, each name with its type."""
-    by_name: dict[str, list[Line]] = {}
+    by_name: dict[str, list[Sample]] = {}
     for line in lines:
-        by_name.setdefault(line.name, []).append(line)
+        by_name.setdefault(line.family, []).append(line)
     parts = []
     for name, group in by_name.items():
         if name in _HELP:
             parts.append(f"# HELP {name} {_HELP[name]}\n")
         parts.append(f"# TYPE {name} {group[0].kind}\n")
-        parts += [f"{name}{line.suffix}{_labels(line.labels)} {line.value:.10g}\n" for line in group]
+        parts += [f"{line.name}{_labels(line.labels)} {line.value:.10g}\n" for line in group]
     return "".join(parts)
-
-
-def _counter(name: str, labels: Mapping[str, str], value: float) -> Line:
-    return Line(name, "", labels, value, "counter")
-
-
-def _histogram(name: str, labels: Mapping[str, str], said: Mapping[str, Any]) -> Iterator[Line]:
-    for end, count in said["buckets"].items():
-        yield Line(name, "_bucket", {**labels, "le": end}, count, "histogram")
-    yield Line(name, "_sum", labels, said["sum_s"], "histogram")
-    yield Line(name, "_count", labels, said["count"], "histogram")
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -6,14 +6,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from facefx.cluster.environment import described, text_of, tokens_of
 from facefx.errors import ConfigError
 
-__all__ = ["HttpSettings", "RtmpKey", "described", "settings_from"]
+__all__ = ["HttpSettings", "RtmpKey", "settings_from"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -81,35 +81,16 @@ def settings_from(given: Mapping[str, str] = os.environ) -> HttpSettings:
 
     Raises ConfigError, with no value of any secret in it.
     """
-    tokens = _text(given, "FACEFX_TOKEN").split()
+    tokens = tokens_of(given)
     if not tokens:
         raise ConfigError(
             "no token: set FACEFX_TOKEN, or FACEFX_TOKEN_FILE to a file with one token a line; "
             "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
         )
-    text = _text(given, "FACEFX_HTTP")
+    text = text_of(given, "FACEFX_HTTP")
     try:
         return HttpSettings.model_validate({**(json.loads(text) if text else {}), "tokens": tokens})
     except ValidationError as error:
         raise ConfigError(f"FACEFX_HTTP: {described(error)}") from None
     except (ValueError, TypeError) as error:
         raise ConfigError(f"FACEFX_HTTP: expected an object in JSON: {type(error).__name__}") from None
-
-
-def described(error: ValidationError) -> str:
-    """What is wrong with settings, in one line, with no value in it: one could be a key."""
-    parts = (
-        f"{'.'.join(str(part) for part in item['loc']) or 'whole'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-    return "; ".join(parts)
-
-
-def _text(given: Mapping[str, str], name: str) -> str:
-    path = given.get(f"{name}_FILE", "")
-    if not path:
-        return given.get(name, "")
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}_FILE: {path} cannot be read: {type(error).__name__}") from error

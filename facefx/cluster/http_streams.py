@@ -16,10 +16,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
 
+from facefx.cluster.environment import described
 from facefx.cluster.http_body import read_object
 from facefx.cluster.http_errors import ERRORS, BusyError, NotFoundError, error_body
 from facefx.cluster.http_images import read_effects
-from facefx.cluster.http_settings import HttpSettings, described
+from facefx.cluster.http_settings import HttpSettings
 from facefx.effects.registry import effect_class
 from facefx.effects.remote import read_remote_chain
 from facefx.errors import ConfigError, FacefxError, UsageError

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from facefx.errors import InputError, UsageError
+from facefx.live.ends import LiveEnds
 from facefx.live.session import LiveSession
 from facefx.live.settings import LiveSettings
 from facefx.pipeline.nets import Nets
-from facefx.video.live_output import LiveEncode, LiveOutput
 from facefx.video.live_rules import REMOTE, SourceRules, check_target, place_of
-from facefx.video.live_source import LiveSource
 
 __all__ = ["LivePlaces", "make_session"]
 
@@ -90,23 +89,9 @@ def make_session(
     Raises UsageError, UnsupportedError, SourceError, EffectError, ConfigError, ModelError.
     """
     told = LiveSettings.model_validate(settings)
-    rules, target_rules = places.rules(told.source), places.for_all(told.targets)
-    encode = LiveEncode(
-        codec=told.codec,
-        preset=told.preset,
-        crf=told.crf,
-        bitrate=told.bitrate,
-        gop_s=told.gop_s,
-        threads=told.encoder_threads,
-    )
+    ends = LiveEnds(told, places.rules(told.source), places.for_all(told.targets))
     return LiveSession(
-        told,
-        open_source=lambda: LiveSource(
-            told.source, rules, listen=told.listen, paced=told.paced, threads=told.decoder_threads
-        ),
-        open_output=lambda stream: LiveOutput(told.targets, stream, encode, target_rules),
-        nets=nets,
-        tracks=tracks,
+        told, open_source=ends.open_source, open_output=ends.open_output, nets=nets, tracks=tracks
     )
 
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from facefx.cluster.environment import described
 from facefx.cluster.failure import error_of
 from facefx.cluster.http_api import make_api
 from facefx.cluster.http_errors import BusyError
-from facefx.cluster.http_settings import HttpSettings, described, settings_from
+from facefx.cluster.http_settings import HttpSettings, settings_from
 from facefx.cluster.http_streams import Streams
 from facefx.errors import ConfigError, FacefxError, ResourcesError
 from facefx.pipeline.image_service import ImageAnswer, ImageRequest, ImageService, ImageSettings

@@ -17,11 +17,16 @@ _OPEN_S = 5.0
 class LiveEnds:
     """Opens what settings name, as far as the rules allow.
 
+    target_rules: of targets; None: those of the source.
+
     Raises UsageError, UnsupportedError for an address that the rules forbid, when made.
     """
 
-    def __init__(self, settings: LiveSettings, rules: SourceRules) -> None:
+    def __init__(
+        self, settings: LiveSettings, rules: SourceRules, target_rules: SourceRules | None = None
+    ) -> None:
         self._settings, self._rules = settings, rules
+        self._target_rules = target_rules or rules
         self._encode = LiveEncode(
             codec=settings.codec,
             preset=settings.preset,
@@ -30,8 +35,9 @@ class LiveEnds:
             gop_s=settings.gop_s,
             threads=settings.encoder_threads,
         )
-        for place in (settings.source, *settings.targets):
-            place_of(place, rules)  # refused now, not in a thread
+        place_of(settings.source, rules)  # refused now, not in a thread
+        for target in settings.targets:
+            place_of(target, self._target_rules)
 
     def open_source(self) -> Source:
         """The source, not yet open; one that listens does so for as long as it is worth waiting for."""
@@ -48,4 +54,4 @@ class LiveEnds:
 
     def open_output(self, stream: LiveStream) -> Output:
         """All targets, for a stream that is open."""
-        return LiveOutput(self._settings.targets, stream, self._encode, self._rules)
+        return LiveOutput(self._settings.targets, stream, self._encode, self._target_rules)

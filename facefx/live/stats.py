@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from facefx.live.deadline import LiveFrame, Reason
 from facefx.video.info import to_json
 
-__all__ = ["BUCKETS_S", "Histogram", "LiveStats", "Meter", "Sample"]
+__all__ = ["BUCKETS_S", "Histogram", "LiveStats", "Meter", "Sample", "samples_of"]
 
 # Upper ends in seconds, fixed so that streams and versions can be added up.
 BUCKETS_S = (
@@ -54,12 +54,21 @@ class Histogram:
 
 
 class Sample(NamedTuple):
-    """One number for an exporter. kind: counter or gauge; buckets of a histogram are counters."""
+    """One number for an exporter. kind: counter, gauge, or histogram for a part of one, which only grows."""
 
     name: str
     labels: Mapping[str, str]
     value: float
     kind: str
+
+    @property
+    def family(self) -> str:
+        """The name of the metric that it is a part of.
+
+        >>> Sample("latency_seconds_bucket", {"le": "1"}, 2, "histogram").family
+        'latency_seconds'
+        """
+        return self.name.rpartition("_")[0] if self.kind == "histogram" else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,29 +119,37 @@ class LiveStats:
 
     def samples(self) -> Iterator[Sample]:
         """Numbers under Prometheus' naming rules, for whoever exports them."""
-        yield Sample("facefx_live_frames_total", {"way": "in"}, self.frames_in, "counter")
-        yield Sample("facefx_live_frames_total", {"way": "out"}, self.frames_out, "counter")
-        for outcome in ("dropped", "covered", "failed"):
-            key = "stage" if outcome == "failed" else "reason"
-            for reason, count in getattr(self, outcome).items():
-                yield Sample(f"facefx_live_{outcome}_total", {key: reason}, count, "counter")
-        yield Sample("facefx_live_late_total", {}, self.late, "counter")
-        yield Sample("facefx_live_reconnects_total", {}, self.reconnects, "counter")
-        yield Sample("facefx_live_faces", {}, self.faces, "gauge")
-        yield Sample("facefx_live_frames_per_second", {}, self.fps, "gauge")
-        for state, count in self.pending.items():
-            yield Sample("facefx_live_pending_frames", {"state": state}, count, "gauge")
-        for stage, kinds in self.latency.items():
-            for kind, histogram in kinds.items():
-                yield from _samples("facefx_live_stage_seconds", {"stage": stage, "kind": kind}, histogram)
-        yield from _samples("facefx_live_latency_seconds", {}, self.through)
+        return samples_of(self.to_json())
 
 
-def _samples(name: str, labels: Mapping[str, str], histogram: Histogram) -> Iterator[Sample]:
-    for end, count in histogram.upto():
-        yield Sample(f"{name}_bucket", {**labels, "le": end}, count, "counter")
-    yield Sample(f"{name}_sum", labels, histogram.sum_s, "counter")
-    yield Sample(f"{name}_count", labels, histogram.count, "counter")
+def samples_of(stats: Mapping[str, Any]) -> Iterator[Sample]:
+    """The same of LiveStats.to_json, wherever it was made; what is missing is left out."""
+    for way in ("in", "out"):
+        if f"frames_{way}" in stats:
+            yield Sample("facefx_live_frames_total", {"way": way}, stats[f"frames_{way}"], "counter")
+    for outcome, key in (("dropped", "reason"), ("covered", "reason"), ("failed", "stage")):
+        for reason, count in stats.get(outcome, {}).items():
+            yield Sample(f"facefx_live_{outcome}_total", {key: reason}, count, "counter")
+    for name in ("late", "reconnects"):
+        if name in stats:
+            yield Sample(f"facefx_live_{name}_total", {}, stats[name], "counter")
+    for name, said in (("faces", "faces"), ("frames_per_second", "fps")):
+        if said in stats:
+            yield Sample(f"facefx_live_{name}", {}, stats[said], "gauge")
+    for state, count in stats.get("pending", {}).items():
+        yield Sample("facefx_live_pending_frames", {"state": state}, count, "gauge")
+    for stage, kinds in stats.get("latency", {}).items():
+        for kind, histogram in kinds.items():
+            yield from _parts("facefx_live_stage_seconds", {"stage": stage, "kind": kind}, histogram)
+    if "through" in stats:
+        yield from _parts("facefx_live_latency_seconds", {}, stats["through"])
+
+
+def _parts(name: str, labels: Mapping[str, str], histogram: Mapping[str, Any]) -> Iterator[Sample]:
+    for end, count in histogram["buckets"].items():
+        yield Sample(f"{name}_bucket", {**labels, "le": end}, count, "histogram")
+    yield Sample(f"{name}_sum", labels, histogram["sum_s"], "histogram")
+    yield Sample(f"{name}_count", labels, histogram["count"], "histogram")
 
 
 class Meter:

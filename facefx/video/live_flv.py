@@ -6,16 +6,13 @@ Source: Adobe, Flash Video File Format 10.1 (2010), annex E.4; ISO/IEC 14496-15 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-
 from facefx.errors import UnsupportedError
 from facefx.video.live_amf import Value, encode
 from facefx.video.live_values import AudioTemplate, CodedUnit, LiveStream
+from facefx.video.nal import units
 
 __all__ = ["FlvBodies", "sound_objection"]
 
-_START_CODE = re.compile(rb"\x00\x00\x01")
 _SPS, _PPS = 7, 8
 _AVC, _KEY, _INTER = 7, 0x10, 0x20
 _AAC, _MP3 = 0xAF, 0x2F  # AAC's rate, size and channels are fixed here; its own header says them
@@ -78,7 +75,7 @@ class FlvBodies:
         """A picture; its decoding time is the message's, the rest stands here, in milliseconds."""
         ahead = max(0, round((unit.pts - unit.dts) * unit.time_base * 1000))
         kind = (_KEY if unit.keyframe else _INTER) | _AVC
-        body = b"".join(len(nal).to_bytes(4, "big") + nal for nal in _nals(unit.data))
+        body = b"".join(len(nal).to_bytes(4, "big") + nal for nal in units(unit.data))
         return bytes([kind, 1]) + ahead.to_bytes(3, "big") + body
 
     def sound(self, unit: CodedUnit) -> bytes:
@@ -91,19 +88,11 @@ class FlvBodies:
         return bytes([_AAC, 1]) + data
 
 
-def _nals(data: bytes) -> Iterator[bytes]:
-    """The units between start codes; zeros before a start code belong to it."""
-    starts = [found.end() for found in _START_CODE.finditer(data)]
-    ends = [*(start - 3 for start in starts[1:]), len(data)]
-    for start, end in zip(starts, ends, strict=True):
-        yield data[start:end].rstrip(b"\0")
-
-
 def _avc_config(extradata: bytes) -> bytes:
     """AvcC of the encoder's SPS and PPS."""
-    nals = list(_nals(extradata))
-    sps = [nal for nal in nals if nal and nal[0] & 31 == _SPS]
-    pps = [nal for nal in nals if nal and nal[0] & 31 == _PPS]
+    nals = list(units(extradata))
+    sps = [nal for nal in nals if nal[0] & 31 == _SPS]
+    pps = [nal for nal in nals if nal[0] & 31 == _PPS]
     if not sps or not pps:
         raise UnsupportedError("the encoder gives no SPS and PPS, without which nobody can decode its stream")
     parts = [bytes([1]), sps[0][1:4], bytes([0xFF, 0xE0 | len(sps)])]

@@ -17,9 +17,11 @@ from facefx.cluster.live_policy import Policy
 from facefx.cluster.live_ray import find, lane_names
 from facefx.cluster.supervisor import SupervisorSettings
 from facefx.live.record import StreamRecord
+from facefx.live.redis_store import RedisStore
 from facefx.live.settings import LiveSettings
 
 WAIT_S = 60.0
+PLAYS = {"source": "plays", "targets": [], "effects": ["mosaic"], "device": "cpu"}
 QUICK = Policy(silent_s=3.0, start_s=60.0, back_off_s=0.2, most_lost=3, orphan_s=1.0)
 
 
@@ -93,3 +95,9 @@ def spare_is_ready() -> bool:
             time.sleep(0.3)  # the supervisor looks ten times a second
             return True
     return False
+
+
+def written(store: RedisStore, id: str = "a") -> StreamRecord:
+    record = store.get(id)
+    assert record is not None
+    return record

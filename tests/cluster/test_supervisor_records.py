@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-from live_cluster import QUICK, Live, until, until_gone
+from live_cluster import PLAYS, QUICK, Live, until, until_gone, written
 from redis_place import RedisServer
 
 from facefx.cluster.live_ray import lane_names
@@ -18,21 +17,6 @@ from facefx.live.redis_store import RedisStore
 pytest_plugins = ("ray_cluster", "live_plugin", "redis_plugin")
 
 Begin = Callable[..., Live]
-SETTINGS = {"source": "plays", "targets": [], "effects": ["mosaic"], "device": "cpu"}
-
-
-@pytest.fixture
-def store(redis_server: RedisServer) -> Iterator[RedisStore]:
-    """As an observer sees it."""
-    made = RedisStore(redis_server.url)
-    yield made
-    made.close()
-
-
-def written(store: RedisStore, id: str = "a") -> StreamRecord:
-    record = store.get(id)
-    assert record is not None
-    return record
 
 
 def test_a_lane_that_was_succeeded_ends_itself(
@@ -53,14 +37,14 @@ def test_a_lane_that_was_succeeded_ends_itself(
 def test_streams_of_a_cluster_that_is_gone_are_begun_again_and_those_of_long_ago_are_not(
     live: Begin, redis_server: RedisServer, store: RedisStore
 ) -> None:
-    mine = StreamRecord("now", SETTINGS, Owner.new("stream-now", 4), Beat("running", {"frames_out": 9}))
+    mine = StreamRecord("now", PLAYS, Owner.new("stream-now", 4), Beat("running", {"frames_out": 9}))
     store.claim(mine)
     store.claim(replace(mine, id="then", owner=Owner.new("stream-then", 1)))
     store._client.hset("{facefx:live}:stream:then", "beat_s", str(time.time() - 3600))
     store.claim(replace(mine, id="over", owner=Owner.new("stream-over", 1), beat=Beat("ended")))
     one = live(store=redis_server.url, policy=replace(QUICK, cut_s=0.5))
     record = one.until_runs("now", epoch=5)
-    assert record.settings == SETTINGS
+    assert record.settings == PLAYS
     assert record.counters["frames_out"] >= 9
     assert one.until_state("then", "failed").error == "its lane was lost long ago"
     assert one.record("over").state == "ended"
@@ -72,7 +56,7 @@ def test_a_stream_that_was_only_written_down_can_be_ended(
     live: Begin, redis_server: RedisServer, store: RedisStore
 ) -> None:
     one = live(store=redis_server.url, policy=replace(QUICK, cut_s=600.0))
-    store.claim(StreamRecord("a", SETTINGS, Owner.new("stream-a", 1)))
+    store.claim(StreamRecord("a", PLAYS, Owner.new("stream-a", 1)))
     one.directory.stop("a")
     until(lambda: written(store).state == "ended")
     until(lambda: one.record("a").state == "ended")

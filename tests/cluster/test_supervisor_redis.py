@@ -5,36 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import ray
-from live_cluster import QUICK, Live, pushers, until, until_gone
+from live_cluster import QUICK, Live, pushers, until, until_gone, written
 from redis_place import RedisServer
 
 from facefx.errors import StoreAwayError
-from facefx.live.record import StreamRecord
 from facefx.live.redis_store import RedisStore
 
 pytest_plugins = ("ray_cluster", "live_plugin", "redis_plugin")
 
 Begin = Callable[..., Live]
-SETTINGS = {"source": "plays", "targets": [], "effects": ["mosaic"], "device": "cpu"}
-
-
-@pytest.fixture
-def store(redis_server: RedisServer) -> Iterator[RedisStore]:
-    """As an observer sees it."""
-    made = RedisStore(redis_server.url)
-    yield made
-    made.close()
-
-
-def written(store: RedisStore, id: str = "a") -> StreamRecord:
-    record = store.get(id)
-    assert record is not None
-    return record
 
 
 def test_streams_go_on_without_a_redis_and_are_heard_of_again_when_it_is_back(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import av
-import pytest
 from live_chain import chain, opened
 from live_rtmp import (
     RULES,
@@ -20,24 +18,13 @@ from live_rtmp import (
     Reader,
     RtmpServer,
     SilentPeer,
-    make_clip,
     wait_until,
 )
 
 from facefx.errors import SourceError
 from facefx.video.live_source import LiveSource
 
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Twenty seconds, longer than any test: numbers do not come twice."""
-    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 20.0, (320, 180))
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RtmpServer]:
-    with RtmpServer(tmp_path / "nginx") as one:
-        yield one
+pytest_plugins = ("rtmp_plugin",)
 
 
 def test_a_publisher_that_leaves_is_told_of_at_once_and_its_return_is_taken(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import statistics
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from live_chain import QUICK, Chain, chain
 from live_rtmp import (
     RATE,
@@ -19,7 +17,6 @@ from live_rtmp import (
     RtmpServer,
     answers,
     free_port,
-    make_clip,
     read_number,
     wait_until,
 )
@@ -27,17 +24,7 @@ from live_rtmp import (
 from facefx.values import FrameBatch, Patch
 from facefx.video.live_source import LiveSource
 
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Twenty seconds, longer than any test: numbers do not come twice."""
-    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 20.0, (320, 180))
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RtmpServer]:
-    with RtmpServer(tmp_path / "nginx") as one:
-        yield one
+pytest_plugins = ("rtmp_plugin",)
 
 
 def test_no_frame_is_lost_on_the_way_and_sound_stays_in_time(server: RtmpServer, clip: Clip) -> None:
